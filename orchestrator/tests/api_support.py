@@ -17,6 +17,8 @@ from orchestrator.api.http import access_token
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.api.secret_check import SecretCheck
+from orchestrator.api.streaming import captions
+from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
@@ -45,7 +47,7 @@ from orchestrator.conversation.messages.server import (
 from orchestrator.conversation.model.ports import Client, Message
 from orchestrator.conversation.model.store import Selection
 from service_kit.audio import MICROPHONE, SPEECH
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed, Stopping
+from service_kit.errors import AtCapacity, Denied, InvalidRequest, NotFound, PeerFailed, Stopping
 
 TONE_MS = 300
 TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()
@@ -177,6 +179,8 @@ class FakeSessions:
     commands: list[Command] = field(default_factory=list)
     persons: list[str] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
+    # By watch key: the captions of running sessions.
+    feeds: dict[str, CaptionFeed] = field(default_factory=dict)
     open_count: int = 0
     # Raised for callers that ask for room, if set.
     no_room: AtCapacity | None = None
@@ -190,6 +194,14 @@ class FakeSessions:
         chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)
         self.conversations[ticket] = FakeConversation(ticket, chosen)
         return self.conversations[ticket]
+
+    async def find_watch_key(self, ticket: str) -> str:
+        return f"watch_{self.conversation(ticket).ticket}"
+
+    def find_captions(self, key: str) -> CaptionFeed:
+        if key not in self.feeds:
+            raise Denied("watch.unknown_key", "no conversation that runs has this watch key")
+        return self.feeds[key]
 
     def conversation(self, ticket: str) -> FakeConversation:
         if ticket not in self.conversations:
@@ -261,6 +273,7 @@ async def serve_apis(
     policy = policy or AccessPolicy()
     secret_check = secret_check or SecretCheck(policy.secret)
     app.include_router(access_token.routes(secret_check.single_use_tokens))
+    app.include_router(captions.routes(sessions, limits or ApiLimits(), secret_check))
     guard(app, policy, secret_check)
     async with serve_app(app) as address:
         yield address

@@ -65,9 +65,14 @@ async def test_reloaded_page_continues_at_the_heard_position(stage):
     assert 2_900 <= start <= 3_100
     assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
     assert finished.heard_ms == STORY_MS
-    kinds = [type(message) for _, message in stage.client.messages[:6]]
+    kinds = [type(message) for _, message in stage.client.messages[:7]]
     assert kinds[:3] == [server_messages.SessionStarted, server_messages.Choices, server_messages.SessionUpdated]
-    assert kinds[3:] == [server_messages.TurnCommitted, server_messages.ReplyStarted, server_messages.ReplyText]
+    assert kinds[3:] == [
+        server_messages.TurnCommitted,
+        server_messages.TurnSpoken,
+        server_messages.ReplyStarted,
+        server_messages.ReplyText,
+    ]
     assert stage.client.of_type(server_messages.ReplyText)[0].text == STORY.strip()
     marks = stage.client.of_type(server_messages.SpeechMark)
     assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))

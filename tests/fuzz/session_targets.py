@@ -21,12 +21,14 @@ from mutations import change_fields, fill_message, json_value, mutate, mutated_s
 from oracle import Violation, check_error, nothing_logged_as_error, stated_errors
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.secret_check import SecretCheck
+from orchestrator.api.streaming.captions import watch_key_in
 from orchestrator.api.streaming.grpc import SessionServicer
 from orchestrator.api.streaming.websocket import PATH, serve_websocket
 from orchestrator.api.wire.codec import client_from_json
 from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.session.registry import SessionRegistry
+from orchestrator.conversation.session.watch_keys import is_watch_key
 from orchestrator.conversation.turns.turn import TurnRules
 from scripted_services import ScriptedLlm, ScriptedStt, ScriptedTts, ScriptedVad, UserSpeech
 from service_kit.errors import InvalidRequest
@@ -37,6 +39,7 @@ from target import Check, FuzzTarget, running_loop
 
 LIMITS = ApiLimits()
 MAX_TEXT_CHARS = LIMITS.max_text_chars
+WATCH: dict[str, Any] = {"type": "watch", "key": "watch_abc"}
 # Well-formed messages of a client, which the generators change.
 MESSAGES: tuple[dict[str, Any], ...] = (
     {"type": "session_start", "language": "en", "reports_playback": True, "sample_rate_hz": 16_000},
@@ -54,6 +57,8 @@ MESSAGES: tuple[dict[str, Any], ...] = (
     {"type": "set_patience", "patience": 1.5},
     {"type": "playback_progress", "turn_id": 1, "played_ms": 120},
     {"type": "request_status"},
+    {"type": "text_input", "text": "the ferry, not the cake.", "replaces_turn_id": 1},
+    {"type": "speak_again", "turn_id": 1, "from_cut": True},
 )
 AUDIO = (bytes(640), b"\x00\x20" * 320, b"\xff\x7f" * 3_200, bytes(32_000), b"", b"\0", bytes(70_000))
 # Whatever the state: an interrupted reply, a paused one, and then a question.
@@ -91,6 +96,30 @@ def checking_json() -> Generator[Check]:
             message = client_from_json(case.decode("utf-8", "replace"), MAX_TEXT_CHARS)
             again = client_from_json(client_to_json(message), MAX_TEXT_CHARS)
             assert again == message, (message, again)
+
+    yield check
+
+
+def generate_watch_frame(choices: Choices, seeds: Sequence[bytes]) -> bytes:
+    """Return the first frame of a watcher of captions."""
+    match choices.below(3):
+        case 0:
+            return mutated_seed(choices, seeds)
+        case 1:
+            return to_json(choices, json_value(choices)).encode("utf-8", "replace")
+        case _:
+            return to_json(choices, change_fields(choices, WATCH)).encode("utf-8", "replace")
+
+
+@contextmanager
+def checking_watch_frame() -> Generator[Check]:
+    """Check that a frame is refused with a clean reason, or has a key that can be compared with a conversation's."""
+
+    def check(case: bytes) -> None:
+        with stated_errors(InvalidRequest):
+            key = watch_key_in(case.decode("utf-8", "replace"))
+            assert len(key) <= 256, key
+            assert not is_watch_key(key, "ticket"), key
 
     yield check
 
@@ -307,4 +336,5 @@ TARGETS = (
     FuzzTarget("session-json", generate_json, checking_json),
     FuzzTarget("session-websocket", generate_frames, checking_websocket),
     FuzzTarget("session-grpc", generate_calls, checking_calls),
+    FuzzTarget("watch-frame", generate_watch_frame, checking_watch_frame),
 )

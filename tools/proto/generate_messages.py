@@ -57,6 +57,7 @@ SCALARS = {
     Field.TYPE_BYTES: ("bytes", 'b""'),
     Field.TYPE_BOOL: ("bool", "False"),
     Field.TYPE_FLOAT: ("float", "0.0"),
+    Field.TYPE_DOUBLE: ("float", "0.0"),
     Field.TYPE_UINT32: ("int", "0"),
     Field.TYPE_INT32: ("int", "0"),
 }

@@ -12,11 +12,14 @@ export default defineConfig({
     target: "es2022",
     // The content security policy blocks data: scripts, so worklets must be files.
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: ["index.html", "captions.html"].map((page) => fileURLToPath(new URL(page, import.meta.url))),
+    },
     modulePreload: { polyfill: false },
   },
   worker: { format: "es" },
   server: {
     // For `npm run dev` next to a running mesh.
-    proxy: { "/ws": { target: "http://127.0.0.1:8080", ws: true } },
+    proxy: { "/conversation": "http://127.0.0.1:8080", "/ws": { target: "http://127.0.0.1:8080", ws: true } },
   },
 });

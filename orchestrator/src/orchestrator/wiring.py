@@ -34,7 +34,7 @@ from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.api.secret_check import SecretCheck
-from orchestrator.api.streaming import grpc
+from orchestrator.api.streaming import captions, grpc
 from orchestrator.audio_filters.build import build_filter
 from orchestrator.clients.engine_memory import RemoteEngineControl
 from orchestrator.clients.status import StatusWatch
@@ -357,12 +357,13 @@ def api(
         has_keys=bool(keys),
         origins=settings.origins,
         hosts=settings.hosts,
-        # The console's own files need no secret.
-        open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
+        # The console's own files need no secret, and watchers have a key of their own.
+        open_paths=[*(route.path for route in console.routes if isinstance(route, APIRoute)), captions.PATH],
     )
     # In Compose only the proxy publishes ports beyond this host.
     secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback, audit=audit)
     app.include_router(access_token.routes(secret_check.single_use_tokens))
+    app.include_router(captions.routes(sessions, limits, secret_check))
     guard(app, policy, secret_check)
     return app, grpc.SessionServicer(sessions, limits, secret_check)
 

@@ -43,6 +43,18 @@ export interface AnchorOptions {
 }
 
 /**
+/**
+ * Gets both sides of a conversation as PCM16 mono. `atS` is when the last sample was captured or played, in seconds on a
+ * clock of that side; where it goes back, a microphone or player was opened anew.
+ */
+export interface AnchorRecorder {
+  /** The microphone, 16 kHz, silent while it is muted; nothing while it is closed. */
+  onMicrophone: (pcm: ArrayBuffer, atS: number) => void;
+  /** What is played, 24 kHz, silence included; nothing before the audio started. */
+  onPlayed: (pcm: ArrayBuffer, atS: number) => void;
+}
+
+/**
  * A conversation with the server, from `connect` to `close`. The microphone is on between `openMicrophone` and
  * `closeMicrophone`, or between `pressTalk` and `releaseTalk`, and only while the session is open: whatever else happens,
  * its track is muted or stopped. Replies play after the first call of `openMicrophone`, `pressTalk` or `startAudio`, which
@@ -56,6 +68,7 @@ export class Anchor {
   #pendingCommands: ((player: Player) => void)[] = [];
   #playerPromise: Promise<Player> | null = null;
   readonly #microphone: MicrophoneControl;
+  #recorder: AnchorRecorder | null = null;
   #outputDeviceId: string | undefined;
   // Position from the last `reply_audio`, and how much audio has arrived since.
   #replyPosition: { turnId: number; offsetMs: number } | undefined;
@@ -94,6 +107,7 @@ export class Anchor {
       endTurn: () => {
         this.#session.send({ case: "endTurn", value: {} });
       },
+      onCaptured: (pcm, atS) => this.#recorder?.onMicrophone(pcm.slice(0), atS),
       onStatus: (status) => options.onMicrophone?.(status),
       onLevel: (peak) => options.onLevel?.(peak),
     });
@@ -133,7 +147,9 @@ export class Anchor {
       deviceId: this.#outputDeviceId,
     });
     try {
-      this.#player = await this.#playerPromise;
+      const player = await this.#playerPromise;
+      if (this.#recorder && player !== this.#player) this.#recordPlayer(player, this.#recorder);
+      this.#player = player;
     } catch (error) {
       this.#playerPromise = null;
       throw error;
@@ -150,6 +166,12 @@ export class Anchor {
   async openMicrophone(deviceId?: string): Promise<void> {
     const audioStarted = this.startAudio();
     await settleBoth(this.#microphone.open(deviceId), audioStarted);
+  }
+
+  /** Hands both sides of the conversation to `recorder` from now on; null ends that. */
+  record(recorder: AnchorRecorder | null): void {
+    this.#recorder = recorder;
+    if (this.#player) this.#recordPlayer(this.#player, recorder);
   }
 
   /** Closes the microphone: its track is stopped before this returns, and the device is released when it resolves. */
@@ -188,6 +210,15 @@ export class Anchor {
     this.#playerPromise = null;
     this.#player = null;
     await player?.close();
+  }
+
+  #recordPlayer(player: Player, recorder: AnchorRecorder | null): void {
+    player.record(
+      recorder &&
+        (({ pcm, atS }) => {
+          recorder.onPlayed(pcm, atS);
+        }),
+    );
   }
 
   #controlPlayback(message: ServerMessage): void {

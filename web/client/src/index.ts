@@ -1,5 +1,5 @@
 /** Client library of AI Anchor for web pages. No framework. */
-export { Anchor, type AnchorOptions } from "./anchor";
+export { Anchor, type AnchorOptions, type AnchorRecorder } from "./anchor";
 export { type ClientMessage, decode, encode, type ServerMessage } from "./messages";
 export { Microphone, MICROPHONE_HZ, type MicrophoneOptions, type MicrophoneSettings } from "./microphone";
 export type { MicrophoneReason, MicrophoneState, MicrophoneStatus } from "./microphone_machine";

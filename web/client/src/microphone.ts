@@ -8,8 +8,11 @@ export const MICROPHONE_HZ = 16000;
 export interface MicrophoneOptions {
   /** Id of the input device; the system's default when absent. */
   deviceId?: string | undefined;
-  /** Gets 20 ms of PCM16 mono at 16 kHz, and its peak, 0 to 1, every 20 ms; silence while the track is muted. */
-  onFrame: (pcm: ArrayBuffer, peak: number) => void;
+  /**
+   * Gets 20 ms of PCM16 mono at 16 kHz, and its peak, 0 to 1, every 20 ms; silence while the track is muted. `atS` is when
+   * its last sample was captured, in seconds on a clock that begins anew with every microphone.
+   */
+  onFrame: (pcm: ArrayBuffer, peak: number, atS: number) => void;
   /** Called when the device disappears. */
   onLost: () => void;
   /** Called when the system mutes the device, as a switch on it or a phone call does, and when that ends. */
@@ -123,7 +126,7 @@ export class Microphone {
       processorOptions,
     });
     capture.port.onmessage = ({ data }: MessageEvent<CapturedFrame>) => {
-      onFrame(data.pcm, data.peak);
+      onFrame(data.pcm, data.peak, data.atS);
     };
     context.createMediaStreamSource(this.#stream).connect(capture);
     for (const track of this.#stream.getTracks()) {

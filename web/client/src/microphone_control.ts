@@ -32,6 +32,8 @@ export interface MicrophoneControlOptions {
   endTurn: () => void;
   /** Called on every change of what the track is, with the settings of the open device. */
   onStatus: (status: MicrophoneStatus) => void;
+  /** Gets each frame of the open device before it is sent, silence while it is muted; `atS` is as in `onFrame`. */
+  onCaptured: (pcm: ArrayBuffer, atS: number) => void;
   /** Gets the peak of each frame, 0 to 1, while the track is on. */
   onLevel: (peak: number) => void;
 }
@@ -157,8 +159,9 @@ export class MicrophoneControl {
         deviceId: this.#deviceId || undefined,
         muted: true,
         signal: abort.signal,
-        onFrame: (pcm, peak) => {
+        onFrame: (pcm, peak, atS) => {
           ifCurrent(() => {
+            this.#options.onCaptured(pcm, atS);
             this.#handleFrame(pcm, peak);
           });
         },

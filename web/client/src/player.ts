@@ -1,7 +1,7 @@
 /** `Player`: plays replies and reports how much of them was heard. */
 import type { PlaybackReport } from "./worklets/jitter_buffer";
 import playbackUrl from "./worklets/playback.worklet?worker&url";
-import type { PlaybackCommand, PlaybackEvent } from "./worklets/worklet_messages";
+import type { PlaybackCommand, PlaybackEvent, PlayedAudio } from "./worklets/worklet_messages";
 
 export interface PlayerOptions {
   /** Sample rate of the pushed PCM, in hertz. */
@@ -19,12 +19,14 @@ export class Player {
   readonly #context: AudioContext;
   readonly #node: AudioWorkletNode;
   #turnId: number | null = null;
+  #onPlayed: ((played: PlayedAudio) => void) | null = null;
 
   private constructor(context: AudioContext, { onPlayback, onOverflow }: PlayerOptions) {
     this.#context = context;
     this.#node = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
     this.#node.port.onmessage = ({ data }: MessageEvent<PlaybackEvent>) => {
       if (data.kind === "playback") onPlayback(data.report);
+      else if (data.kind === "played") this.#onPlayed?.(data);
       else onOverflow?.(data.samples);
     };
     this.#node.connect(context.destination);
@@ -99,6 +101,12 @@ export class Player {
   clear(): void {
     this.#turnId = null;
     this.#post({ kind: "stop" });
+  }
+
+  /** Gets all that is played from now on, silence included, in pieces of 100 ms; null ends that. */
+  record(onPlayed: ((played: PlayedAudio) => void) | null): void {
+    this.#onPlayed = onPlayed;
+    this.#post({ kind: "record", on: onPlayed !== null });
   }
 
   async close(): Promise<void> {

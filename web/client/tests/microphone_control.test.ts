@@ -25,7 +25,7 @@ class FakeDevice implements OpenMicrophone {
   async capture(count: number, from = 0): Promise<void> {
     for (let index = 0; index < count; index += 1) {
       await vi.advanceTimersByTimeAsync(20);
-      this.options.onFrame(new Int16Array([from + index]).buffer, 0.5);
+      this.options.onFrame(new Int16Array([from + index]).buffer, 0.5, index / 50);
     }
   }
 }
@@ -38,6 +38,7 @@ interface Request {
 
 let requests: Request[];
 let sent: number[];
+let captured: number[];
 let done: string[];
 let states: MicrophoneStatus[];
 let levels: number;
@@ -48,7 +49,7 @@ const shown = () => states.map(({ state, reason }) => (reason ? `${state}:${reas
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [requests, sent, done, states, levels] = [[], [], [], [], 0];
+  [requests, sent, captured, done, states, levels] = [[], [], [], [], [], 0];
   control = new MicrophoneControl({
     open: (options) =>
       new Promise((resolve, reject) => {
@@ -69,6 +70,7 @@ beforeEach(() => {
     sendAudio: (pcm) => sent.push(new Int16Array(pcm)[0] as number),
     dropAudio: () => done.push("dropAudio"),
     endTurn: () => done.push("endTurn"),
+    onCaptured: (pcm) => captured.push(new Int16Array(pcm)[0] as number),
     onStatus: (status) => states.push(status),
     onLevel: () => (levels += 1),
   });
@@ -90,6 +92,7 @@ describe("an open microphone", () => {
     expect(device.isMuted).toBe(false);
     await device.capture(3);
     expect([sent, levels]).toEqual([[0, 1, 2], 3]);
+    expect(captured).toEqual(sent);
     const closing = control.close();
     expect(device.isStopped).toBe(true);
     await closing;

@@ -6,6 +6,8 @@ import { type Phase, PHASE_LABELS } from "./phase";
 export interface Announcement {
   key: string;
   text: string;
+  /** Language of the text, ISO 639-1; empty for the page's own, or an unknown one. */
+  lang: string;
 }
 
 export interface Announcements {
@@ -37,7 +39,11 @@ export function nextAnnouncements(before: Announcements, conversation: Conversat
   const kept = isNewPhase ? before.waiting.filter(({ key }) => !isPhase(key)) : before.waiting;
   // A pause in the user's own speech is no news.
   const announced = isNewPhase && before.phase !== "user-speaking" && ANNOUNCED_PHASES.includes(phase);
-  const waiting = [...kept, ...news, ...(announced ? [{ key: `phase ${phases}`, text: PHASE_LABELS[phase] }] : [])];
+  const waiting = [
+    ...kept,
+    ...news,
+    ...(announced ? [{ key: `phase ${phases}`, text: PHASE_LABELS[phase], lang: "" }] : []),
+  ];
   const flushes = waiting.length > 0 && !isSounding(conversation, phase);
   if (!flushes && news.length === 0 && !isNewPhase) return before;
   return {
@@ -60,9 +66,19 @@ function turnAnnouncements({ turns, audioStarted }: Conversation): Announcement[
   return turns
     .slice(-ANNOUNCED_TURNS)
     .flatMap((turn) => [
-      ...(turn.userText && !turn.provisional ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}` }] : []),
-      ...(turn.heardText && !audioStarted ? [{ key: `${turn.key} anchor`, text: `Anchor: ${turn.heardText}` }] : []),
-      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure }] : []),
+      ...(turn.userText && !turn.provisional
+        ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}`, lang: turn.userLanguage }]
+        : []),
+      ...(turn.heardText && !audioStarted
+        ? [
+            {
+              key: `${turn.key} anchor`,
+              text: `${turn.speaker || "Anchor"}: ${turn.heardText}`,
+              lang: turn.replyLanguage,
+            },
+          ]
+        : []),
+      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure, lang: "" }] : []),
     ]);
 }
 

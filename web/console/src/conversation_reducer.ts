@@ -10,11 +10,11 @@ import { type Conversation, INITIAL_CONVERSATION, updateTurn } from "./conversat
 import { cutOffReplies } from "./cut_off_replies";
 import { microphoneNotice, saysMicrophoneIsOff } from "./microphone_messages";
 import { beginConversation } from "./past_conversations";
-import { replyReducer } from "./reply_reducer";
+import { playbackTimes, replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
 import { userReducer } from "./user_reducer";
 
-/** `atMs` is on the page's clock, in milliseconds since the store was created. */
+/** `atMs` is in milliseconds since 1970 on this machine's clock. */
 export type ConversationEvent =
   | { kind: "message"; message: ServerMessage; atMs: number }
   | { kind: "connection"; connection: Connection }
@@ -34,10 +34,7 @@ export function conversationReducer(state: Conversation, event: ConversationEven
     case "microphone":
       return microphoneReducer(state, event.microphone, event.reason ?? "");
     case "playback":
-      return updateTurn(state, event.turnId, (turn) => ({
-        playedMs: event.playedMs,
-        replyFromMs: turn.playedMs === null ? event.atMs - event.playedMs : turn.replyFromMs,
-      }));
+      return updateTurn(state, event.turnId, (turn) => ({ playedMs: event.playedMs, ...playbackTimes(turn, event) }));
     case "audioStarted":
       return { ...state, audioStarted: true };
     case "notice":
@@ -75,6 +72,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "playbackStop":
     case "replyFinished":
     case "turnFailed":
+    case "turnSpoken":
     case "latencyWaterfall":
       return replyReducer(state, message, atMs);
     case "sessionStarted":
@@ -85,7 +83,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "admission":
     case "error":
     case "sessionEnded":
-      return sessionReducer(state, message);
+      return sessionReducer(state, message, atMs);
     case "turnEndPredicted":
     case "replyAudioEnded":
     case "anchorAudio":

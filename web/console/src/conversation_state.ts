@@ -38,6 +38,11 @@ export interface Conversation {
   resumed: boolean;
   /** For how many days the server keeps the conversation; 0 where it stores nothing, null before it has said so. */
   retentionDays: number | null;
+  /** How much this machine's clock is ahead of the server's, in milliseconds. */
+  clockAheadMs: number;
+  /** When the user began and stopped to speak, for the turn that is being spoken; null without one. */
+  speechFromMs: number | null;
+  speechToMs: number | null;
   /** Whether the user waits for a place or has just got one; null when there is nothing to tell. */
   admission: Admission | null;
   /** A message for the user, such as the last error; empty when there is none. */
@@ -64,6 +69,9 @@ export const INITIAL_CONVERSATION: Conversation = {
   anchor: "idle",
   resumed: false,
   retentionDays: null,
+  clockAheadMs: 0,
+  speechFromMs: null,
+  speechToMs: null,
   admission: null,
   notice: "",
   serviceNotices: [],

@@ -27,6 +27,7 @@ const SESSION_MESSAGES: Readonly<Record<string, string>> = {
   "session.not_ready": "The anchor is starting. A moment, please.",
   "session.moving": "The anchor is restarting. The conversation continues in a moment.",
   "session.no_playback_reports": "This page plays no sound at the moment. The answers go on as text.",
+  "session.nothing_to_speak": "No more of that answer is known here.",
   "session.cut_off": "The server restarted in the middle. What was said before is still known.",
   "session.unknown_ticket": "The server no longer knows this conversation.",
 };

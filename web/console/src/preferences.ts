@@ -3,6 +3,8 @@ import type { TalkMode } from "./phase";
 import { DEFAULT_KEYS, type ShortcutKeys, validKeys } from "./shortcut_keys";
 
 export type Theme = "system" | "light" | "dark";
+export type CaptionSize = "normal" | "large" | "largest";
+export type CaptionContrast = "normal" | "high";
 
 export interface Preferences {
   /** Ticket of the conversation to resume; empty for none. */
@@ -23,6 +25,8 @@ export interface Preferences {
   /** Whether single keys are shortcuts, and which. */
   shortcuts: boolean;
   keys: ShortcutKeys;
+  captionSize: CaptionSize;
+  captionContrast: CaptionContrast;
 }
 
 const STORAGE_KEY = "ai-anchor.preferences";
@@ -40,6 +44,8 @@ export const DEFAULT_PREFERENCES: Preferences = {
   monitor: false,
   shortcuts: true,
   keys: DEFAULT_KEYS,
+  captionSize: "normal",
+  captionContrast: "normal",
 };
 
 /** The part of `localStorage` that preferences need. */
@@ -56,6 +62,10 @@ export function loadPreferences(storage: Storage): Preferences {
   if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULT_PREFERENCES.mode;
   if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULT_PREFERENCES.theme;
   preferences.keys = validKeys(stored["keys"]);
+  if (!["normal", "large", "largest"].includes(preferences.captionSize))
+    preferences.captionSize = DEFAULT_PREFERENCES.captionSize;
+  if (!["normal", "high"].includes(preferences.captionContrast))
+    preferences.captionContrast = DEFAULT_PREFERENCES.captionContrast;
   return preferences;
 }
 

@@ -2,6 +2,7 @@
 import type { ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
 import { saysVoiceIsAway } from "./error_messages";
+import type { PlaybackShift, Turn } from "./turn";
 
 type ReplyMessage = Extract<
   ServerMessage,
@@ -17,6 +18,7 @@ type ReplyMessage = Extract<
       | "playbackStop"
       | "replyFinished"
       | "turnFailed"
+      | "turnSpoken"
       | "latencyWaterfall";
   }
 >;
@@ -26,7 +28,11 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
   switch (message.case) {
     case "replyStarted":
       return {
-        ...updateTurn(state, turnId, () => ({ ...EMPTY_REPLY, engine: message.value.engine })),
+        ...updateTurn(state, turnId, (turn) => ({
+          ...EMPTY_REPLY,
+          engine: message.value.engine,
+          speaker: turn.speaker || currentSpeaker(state),
+        })),
         anchor: "thinking",
       };
     case "replySources":
@@ -52,13 +58,23 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
       return { ...state, anchor: "idle" };
     case "replyFinished": {
       const { heardText, heardMs, interrupted } = message.value;
-      return { ...updateTurn(state, turnId, () => ({ heardText, interrupted, playedMs: heardMs })), anchor: "idle" };
+      return {
+        ...updateTurn(state, turnId, (turn) => ({
+          heardText,
+          interrupted,
+          playedMs: heardMs,
+          replyToMs: turn.replyToMs ?? atMs,
+        })),
+        anchor: "idle",
+      };
     }
     case "turnFailed":
       return {
         ...updateTurn(state, turnId, () => ({ failure: message.value.message, provisional: false })),
         anchor: "idle",
       };
+    case "turnSpoken":
+      return updateTurn(state, turnId, (turn) => spokenTimes(state, turn, message.value));
     case "latencyWaterfall":
       return updateTurn(state, turnId, () => ({ latency: message.value }));
   }
@@ -75,7 +91,45 @@ export const EMPTY_REPLY = {
   replyText: "",
   marks: [],
   replyFromMs: null,
+  replyToMs: null,
+  shifts: [],
   playedMs: null,
   heardText: null,
   interrupted: false,
 };
+
+// Playback that is later than before by more than this was paused; less is the reports' own inaccuracy.
+const MIN_SHIFT_MS = 300;
+const MAX_SHIFTS = 50;
+
+/** When a reply began, and where it was paused, from the report that `playedMs` of it had been heard at `atMs`. */
+export function playbackTimes(turn: Turn, { playedMs, atMs }: { playedMs: number; atMs: number }): Partial<Turn> {
+  if (turn.playedMs === null || turn.replyFromMs === null) return { replyFromMs: atMs - playedMs, shifts: [] };
+  const lateMs = atMs - playedMs - turn.replyFromMs;
+  if (lateMs - (turn.shifts.at(-1)?.byMs ?? 0) < MIN_SHIFT_MS || turn.shifts.length >= MAX_SHIFTS) return {};
+  const shift: PlaybackShift = { fromMs: turn.playedMs, byMs: lateMs };
+  return { shifts: [...turn.shifts, shift] };
+}
+
+type TurnSpoken = Extract<ServerMessage, { case: "turnSpoken" }>["value"];
+
+// The server's times replace those of this page, which a reloaded page has not seen.
+function spokenTimes({ clockAheadMs }: Conversation, turn: Turn, spoken: TurnSpoken): Partial<Turn> {
+  const at = (unixS: number | undefined): number | null =>
+    unixS === undefined ? null : Math.round(unixS * 1000 + clockAheadMs);
+  const isUserKnown = turn.userText !== "";
+  return {
+    userFromMs: (isUserKnown ? at(spoken.userBeganUnixS) : null) ?? turn.userFromMs,
+    userToMs: (isUserKnown ? at(spoken.userEndedUnixS) : null) ?? turn.userToMs,
+    replyFromMs: at(spoken.replyBeganUnixS) ?? turn.replyFromMs,
+    replyToMs: at(spoken.replyEndedUnixS) ?? turn.replyToMs,
+    persona: spoken.persona,
+    speaker: spoken.speaker,
+    voice: spoken.voice,
+    replyLanguage: spoken.language,
+  };
+}
+
+function currentSpeaker({ choices, settings }: Conversation): string {
+  return choices?.personas.find(({ id }) => id === settings?.persona)?.name ?? "";
+}

@@ -21,10 +21,10 @@ type SessionMessage = Extract<
   }
 >;
 
-export function sessionReducer(state: Conversation, message: SessionMessage): Conversation {
+export function sessionReducer(state: Conversation, message: SessionMessage, atMs: number): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { sessionId, language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
+      const { sessionId, language, voice, persona, patience, resumed, retentionDays = 0, sentUnixS } = message.value;
       const settings = { language, voice, persona, patience, style: state.settings?.style };
       const isForgotten = !resumed && currentTurns(state).length > 0;
       // No sound follows for the replies of another session.
@@ -37,6 +37,7 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
         settings,
         resumed,
         retentionDays,
+        clockAheadMs: sentUnixS === undefined ? 0 : atMs - sentUnixS * 1000,
         // The end of a notice may have been lost while disconnected. The server resends active degradations.
         serviceNotices: [],
         // Who disconnects does not wait any more.

@@ -2,6 +2,7 @@
 import {
   AdmissionState,
   Anchor,
+  type AnchorRecorder,
   type ClientMessage,
   type MicrophoneSettings,
   type MicrophoneStatus,
@@ -38,11 +39,11 @@ export class ConsoleStore {
   readonly #url: string;
   readonly #storage: Storage;
   readonly #listeners = new Set<() => void>();
-  readonly #startedAtMs = performance.now();
   #state: ConsoleState;
   #anchor: Anchor;
   // To be shown once the session is open.
   #noticeAtStart = "";
+  #recorder: AnchorRecorder | null = null;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(url: string, storage: Storage, overrides: Partial<Preferences>) {
@@ -87,6 +88,12 @@ export class ConsoleStore {
     if (this.soundSupport === "ready" && !this.#state.conversation.audioStarted) void this.#startAudio();
   }
 
+  /** Hands both sides of the conversation to `recorder` from now on, in new conversations too; null ends that. */
+  record(recorder: AnchorRecorder | null): void {
+    this.#recorder = recorder;
+    this.#anchor.record(recorder);
+  }
+
   /** Opens the microphone; call it in a user gesture. */
   async openMicrophone(): Promise<void> {
     if (this.#refuseTalk()) return;
@@ -122,10 +129,14 @@ export class ConsoleStore {
     this.#dispatch({ kind: "notice", notice: "" });
   }
 
-  /** Sends a written turn; call it in a user gesture. Returns false, and says why, when the session is not open. */
-  sendText(text: string): boolean {
+  /**
+   * Sends a written turn, which may replace one that was misheard; call it in a user gesture. Returns false, and says why,
+   * when the session is not open.
+   */
+  sendText(text: string, replacesTurnId?: number): boolean {
     this.handleUserGesture();
-    const sent = this.send({ case: "textInput", value: { text } });
+    const replaces = replacesTurnId === undefined ? {} : { replacesTurnId };
+    const sent = this.send({ case: "textInput", value: { text, ...replaces } });
     if (!sent) this.#dispatch({ kind: "notice", notice: unsentMessage(this.#state.conversation.connection.state) });
     return sent;
   }
@@ -251,6 +262,7 @@ export class ConsoleStore {
         });
       },
     });
+    anchor.record(this.#recorder);
     if (speaker) void anchor.setOutputDevice(speaker);
     return anchor;
   }
@@ -282,7 +294,7 @@ export class ConsoleStore {
   }
 
   #nowMs(): number {
-    return performance.now() - this.#startedAtMs;
+    return performance.timeOrigin + performance.now();
   }
 
   #dispatch(event: ConversationEvent): void {

@@ -5,6 +5,7 @@ import { isSettledByTurn } from "./error_messages";
 import { EMPTY_REPLY } from "./reply_reducer";
 
 type BargeInSettled = Extract<ServerMessage, { case: "bargeInSettled" }>["value"];
+type TurnCommitted = Extract<ServerMessage, { case: "turnCommitted" }>["value"];
 type UserMessage = Extract<
   ServerMessage,
   {
@@ -16,36 +17,39 @@ type UserMessage = Extract<
 export function userReducer(state: Conversation, message: UserMessage, atMs: number): Conversation {
   switch (message.case) {
     case "speechStarted":
-      return { ...state, user: "speaking" };
+      return { ...state, user: "speaking", speechFromMs: speechFrom(state) ?? atMs, speechToMs: null };
     case "speechStopped":
-      return { ...state, user: "silent" };
+      return { ...state, user: "silent", speechToMs: atMs };
     case "partialTranscript":
       return updateTurn(state, message.value.turnId, (turn) => ({
         userText: message.value.text,
         provisional: true,
-        userFromMs: turn.userFromMs ?? atMs,
+        userFromMs: turn.userFromMs ?? state.speechFromMs ?? atMs,
       }));
     case "finalTranscript":
       return updateTurn(state, message.value.turnId, (turn) => ({
         userText: message.value.text,
-        userFromMs: turn.userFromMs ?? atMs,
+        userLanguage: message.value.language,
+        userFromMs: turn.userFromMs ?? state.speechFromMs ?? atMs,
       }));
     case "turnCommitted":
       return {
-        ...updateTurn(state, message.value.turnId, (turn) => ({
+        ...updateTurn(markReplaced(state, message.value), message.value.turnId, (turn) => ({
           userText: message.value.text,
           provisional: false,
-          userFromMs: turn.userFromMs ?? atMs,
-          userToMs: atMs,
+          userFromMs: turn.userFromMs ?? state.speechFromMs ?? atMs,
+          userToMs: state.speechToMs ?? atMs,
         })),
         // With push-to-talk there may be no `speech_stopped`.
         user: "silent",
+        speechFromMs: null,
+        speechToMs: null,
         notice: isSettledByTurn(state.notice) ? "" : state.notice,
         admission: null,
         anchor: state.anchor === "speaking" ? "speaking" : "thinking",
       };
     case "bargeInSettled":
-      return bargeInReducer(state, message.value);
+      return { ...bargeInReducer(state, message.value), speechFromMs: null, speechToMs: null };
   }
 }
 
@@ -68,6 +72,20 @@ function bargeInReducer(state: Conversation, { turnId, replyTurnId, verdict }: B
       // A verdict unknown to this version.
       return state;
   }
+}
+
+// Speech after a pause belongs to the turn that is still being spoken.
+function speechFrom({ turns, speechFromMs }: Conversation): number | null {
+  return turns.at(-1)?.provisional ? speechFromMs : null;
+}
+
+// The user corrected an earlier turn with this one.
+function markReplaced(state: Conversation, { turnId, replacesTurnId }: TurnCommitted): Conversation {
+  const key = `${state.epoch}.${replacesTurnId}`;
+  const turns = state.turns.map((turn) =>
+    turn.key === key ? { ...turn, replacedBy: turnId, provisional: false } : turn,
+  );
+  return replacesTurnId === undefined ? state : { ...state, turns };
 }
 
 function withoutTurn(state: Conversation, turnId: number): Conversation {

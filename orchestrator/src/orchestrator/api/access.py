@@ -137,7 +137,7 @@ class AccessMiddleware:
                     held.enter_context(self._secret_check.key_limits.open_session(caller))
             except Denied as error:
                 ERRORS.labels(error.code).inc()
-                self._secret_check.record_refusal(error, *_peer_of(scope))
+                self._secret_check.record_refusal(error, *peer_of(scope))
                 await _send_denial(error, scope, receive, send)
                 return
             attach_caller(scope, caller)
@@ -159,7 +159,7 @@ class AccessMiddleware:
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
         tokens = (bearer_token(authorization), *tokens)
         return self._secret_check.require(
-            tokens, *_peer_of(scope), scope_of(scope), single_use=scope["type"] == "websocket"
+            tokens, *peer_of(scope), scope_of(scope), single_use=scope["type"] == "websocket"
         )
 
     def _is_open(self, path: str) -> bool:
@@ -183,7 +183,7 @@ def scope_of(scope: Scope) -> KeyScope:
     return KeyScope.TALK
 
 
-def _peer_of(scope: Scope) -> tuple[str, str]:
+def peer_of(scope: Scope) -> tuple[str, str]:
     """The address of the connection, and the header `X-Forwarded-For`."""
     peer = scope.get("client") or ("", 0)
     return peer[0], Headers(scope=scope).get("x-forwarded-for", "")
@@ -201,7 +201,7 @@ def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None
     """
     secret_check = secret_check or SecretCheck(policy.secret)
     app.add_middleware(
-        AuditMiddleware, audit=secret_check.audit, address_of=lambda scope: secret_check.address_of(*_peer_of(scope))
+        AuditMiddleware, audit=secret_check.audit, address_of=lambda scope: secret_check.address_of(*peer_of(scope))
     )
     app.add_middleware(AccessMiddleware, policy=policy, secret_check=secret_check)
     if policy.origins:

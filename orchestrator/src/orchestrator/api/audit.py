@@ -94,6 +94,8 @@ def event_of(method: str, path: str) -> SecurityEvent | None:
             return SecurityEvent.CONVERSATIONS_EXPORTED
         case "DELETE", ["stored"] | ["conversation", _]:
             return SecurityEvent.CONVERSATIONS_DELETED
+        case "POST", ["conversation", _, "watch"]:
+            return SecurityEvent.WATCH_KEY_ISSUED
         case "POST", ["access", "token"]:
             return SecurityEvent.TOKEN_ISSUED
         case _:

@@ -55,6 +55,10 @@ class ApiLimits:
     voice_addition_burst: float = 10.0
     # Longest text of `/v1/audio/speech`, in characters.
     max_speech_chars: int = 4096
+    # Watchers of captions over all clients, those who have not named their key yet, and the time for one write to them.
+    max_watchers: int = 64
+    max_pending_watchers: int = 16
+    watcher_send_timeout_s: float = 10.0
     # Longest spoken answer to a one-shot question; a longer one is cut off.
     max_answer_audio_s: float = 300.0
     # Time to produce an answer to a one-shot question, or more of its speech; then the same again to deliver it.

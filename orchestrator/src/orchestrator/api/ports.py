@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.messages.client import Command, SessionStart
 from orchestrator.conversation.model.ports import Client, Message
 from orchestrator.conversation.model.store import Selection
@@ -95,6 +96,14 @@ class Sessions(Protocol):
 
         Raises `NotFound`, `NotReady`. When cancelled, it may be deleted or not.
         """
+        ...
+
+    async def find_watch_key(self, ticket: str) -> str:
+        """Return the key with which others may read the captions of a conversation. Raises as `find_conversation`."""
+        ...
+
+    def find_captions(self, key: str) -> CaptionFeed:
+        """Return the captions of the running session that a watch key belongs to. Raises `Denied` without one."""
         ...
 
     async def export_stored(self, selection: Selection) -> tuple[Mapping[str, object], ...]:

@@ -8,10 +8,10 @@ from service_kit.audio import SAMPLE_BYTES
 from service_kit.token_bucket import TokenBucket
 
 from orchestrator.api.limits import ApiLimits
-from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, TextInput
+from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, SpeakAgain, TextInput
 
 # Messages that start a reply cost more, since each reply loads every service.
-_COSTS: dict[type, int] = {TextInput: 10, EndTurn: 10}
+_COSTS: dict[type, int] = {TextInput: 10, SpeakAgain: 10, EndTurn: 10}
 
 
 class RateLimiter:

@@ -36,6 +36,8 @@ class SecurityEvent(StrEnum):
     REFUSED = "refused"
     TOKEN_ISSUED = "token_issued"  # noqa: S105
     TOKEN_USED = "token_used"  # noqa: S105
+    WATCH_KEY_ISSUED = "watch_key_issued"
+    CAPTIONS_WATCHED = "captions_watched"
     VOICE_ADDED = "voice_added"
     VOICE_DELETED = "voice_deleted"
     CONVERSATIONS_EXPORTED = "conversations_exported"

@@ -31,7 +31,7 @@ class Capture extends AudioWorkletProcessor {
     this.#frame[this.#filled] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
     this.#filled += 1;
     if (this.#filled < this.#frameSamples) return;
-    const captured: CapturedFrame = { pcm: this.#frame.buffer, peak: this.#peak };
+    const captured: CapturedFrame = { pcm: this.#frame.buffer, peak: this.#peak, atS: currentTime };
     this.port.postMessage(captured, [captured.pcm]);
     this.#frame = new Int16Array(this.#frameSamples);
     this.#filled = 0;

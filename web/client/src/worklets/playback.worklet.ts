@@ -1,9 +1,12 @@
 /** Plays replies from a jitter buffer and reports to the page how much of them was heard. */
 import { JitterBuffer } from "./jitter_buffer";
+import { PlayedRecorder } from "./played_recorder";
 import type { PlaybackCommand, PlaybackEvent } from "./worklet_messages";
 
 class Playback extends AudioWorkletProcessor {
   readonly #buffer = new JitterBuffer(sampleRate);
+  // What is played, while the page records it.
+  #recorder: PlayedRecorder | null = null;
 
   constructor() {
     super();
@@ -18,6 +21,7 @@ class Playback extends AudioWorkletProcessor {
     const report = this.#buffer.pull(first);
     for (const other of others) other.set(first);
     if (report) this.#post({ kind: "playback", report });
+    this.#recorder?.push(first, currentTime);
     return true;
   }
 
@@ -31,6 +35,13 @@ class Playback extends AudioWorkletProcessor {
         if (samples > 0) this.#post({ kind: "overflow", samples });
         break;
       }
+      case "record":
+        this.#recorder = command.on
+          ? new PlayedRecorder(sampleRate, (played) => {
+              this.port.postMessage({ kind: "played", ...played } satisfies PlaybackEvent, [played.pcm]);
+            })
+          : null;
+        break;
       case "pause":
       case "resume":
       case "stop":

@@ -9,8 +9,10 @@ export function Announcer({ conversation, phase }: { conversation: Conversation;
   announcements.current = nextAnnouncements(announcements.current, conversation, phase);
   return (
     <div class="visually-hidden" role="log" aria-live="polite" aria-label="Conversation log">
-      {announcements.current.shown.map(({ key, text }) => (
-        <p key={key}>{text}</p>
+      {announcements.current.shown.map(({ key, text, lang }) => (
+        <p key={key} lang={lang || undefined}>
+          {text}
+        </p>
       ))}
     </div>
   );

@@ -4,6 +4,7 @@ import { phaseOf } from "../phase";
 import type { ConsoleStore } from "../store";
 import { useMedia } from "../use_media";
 import { useShortcuts } from "../use_shortcuts";
+import { useRecording } from "../use_recording";
 import { useStore } from "../use_store";
 import { Announcer } from "./Announcer";
 import { Captions } from "./Captions";
@@ -11,6 +12,7 @@ import { Dock } from "./Dock";
 import { Header } from "./Header";
 import { MonitorOverlay } from "./MonitorOverlay";
 import { Notices } from "./Notices";
+import { RecordingSign } from "./RecordingCard";
 import { SettingsDialog } from "./SettingsDialog";
 import { ShortcutsDialog } from "./ShortcutsDialog";
 import { SidePanel } from "./SidePanel";
@@ -29,6 +31,9 @@ export function App({ store }: { store: ConsoleStore }) {
     setPanelOpen(!panelOpen);
     if (!isNarrow) void store.updatePreferences({ monitor: !panelOpen });
   };
+  const recording = useRecording(store);
+  const Monitor = isNarrow ? MonitorOverlay : SidePanel;
+  const monitor = { conversation, recording, ticket: preferences.ticket };
   useBodyAttributes(store);
   useShortcuts(store, { openDialog: setDialog, togglePanel });
   const phase = phaseOf(conversation, preferences.mode);
@@ -46,11 +51,11 @@ export function App({ store }: { store: ConsoleStore }) {
       />
       <main class="stage" aria-label="Conversation">
         <Notices store={store} conversation={conversation} />
-        <Captions conversation={conversation} mode={preferences.mode} onAsk={(question) => store.sendText(question)} />
+        <Captions store={store} conversation={conversation} preferences={preferences} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
-      {panelOpen && !isNarrow && <SidePanel conversation={conversation} onClose={togglePanel} />}
-      {panelOpen && isNarrow && <MonitorOverlay conversation={conversation} onClose={togglePanel} />}
+      <RecordingSign recording={recording} />
+      {panelOpen && <Monitor {...monitor} onClose={togglePanel} />}
       <Announcer conversation={conversation} phase={phase} />
       {dialog === "settings" && (
         <SettingsDialog

@@ -1,62 +1,71 @@
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { captionSpans } from "../captions";
 import type { Conversation } from "../conversation_state";
+import { speakerOf } from "../cues";
 import { formatDuration } from "../format";
 import { responseMs } from "../latency";
 import { currentTurns } from "../past_conversations";
-import type { TalkMode } from "../phase";
-import type { Turn } from "../turn";
+import type { Preferences } from "../preferences";
+import type { ConsoleStore } from "../store";
+import { isOfEpoch, type Turn } from "../turn";
+import { useFollow } from "../use_follow";
+import { DownIcon } from "./icons";
 import { PastConversations } from "./PastConversations";
+import { TurnActions, type TurnCommands } from "./TurnActions";
 import { Waterfall } from "./Waterfall";
 import { Welcome } from "./Welcome";
 
-// The list follows the conversation while it is scrolled to within this many pixels of the end.
-const FOLLOW_PX = 140;
-
 interface CaptionsProps {
+  store: Pick<ConsoleStore, "send" | "sendText">;
   conversation: Conversation;
-  mode: TalkMode;
-  /** Sends a question that was clicked on the first screen. */
-  onAsk?: (question: string) => void;
+  preferences: Pick<Preferences, "mode" | "captionSize" | "captionContrast">;
 }
 
-export function Captions({ conversation, mode, onAsk }: CaptionsProps) {
-  const list = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
+export function Captions({ store, conversation, preferences }: CaptionsProps) {
+  const { mode, captionSize, captionContrast } = preferences;
+  const isOpen = conversation.connection.state === "open";
+  const commands = useMemo(() => (isOpen ? turnCommands(store) : null), [store, isOpen]);
+  const { list, isFollowing, onScroll, goToNow } = useFollow(conversation.turns);
   const turns = currentTurns(conversation);
-  useEffect(() => {
-    const element = list.current;
-    if (element && following.current) element.scrollTop = element.scrollHeight;
-  }, [conversation.turns]);
-  return (
-    <div
-      class="captions"
-      ref={list}
-      tabIndex={0}
-      role="region"
-      aria-label="Captions"
-      onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-        following.current = scrollHeight - scrollTop - clientHeight < FOLLOW_PX;
-      }}
-    >
-      <PastConversations
-        conversation={conversation}
-        renderTurn={(turn) => <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />}
+  const turnItem = (turn: Turn) =>
+    turn.replacedBy === null ? (
+      <TurnItem
+        key={turn.key}
+        turn={turn}
+        audioStarted={conversation.audioStarted}
+        commands={isOfEpoch(turn, conversation.epoch) ? commands : null}
       />
-      {turns.length === 0 ? (
-        <Welcome conversation={conversation} mode={mode} onAsk={onAsk} />
-      ) : (
-        <ol class="turns">
-          {turns.map((turn) => (
-            <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
-          ))}
-        </ol>
+    ) : (
+      <CorrectedTurn key={turn.key} turn={turn} />
+    );
+  return (
+    <div class="captions-area" data-size={captionSize} data-contrast={captionContrast}>
+      <div class="captions" ref={list} tabIndex={0} role="region" aria-label="Captions" onScroll={onScroll}>
+        <PastConversations conversation={conversation} renderTurn={turnItem} />
+        {turns.length === 0 ? (
+          <Welcome conversation={conversation} mode={mode} onAsk={(question) => store.sendText(question)} />
+        ) : (
+          <ol class="turns">{turns.map(turnItem)}</ol>
+        )}
+      </div>
+      {!isFollowing && (
+        <button class="button to-now" type="button" onClick={goToNow}>
+          <DownIcon />
+          Back to now
+        </button>
       )}
     </div>
   );
 }
 
-function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean }) {
+interface TurnItemProps {
+  turn: Turn;
+  audioStarted: boolean;
+  /** What can be asked of the anchor about this turn; null where its conversation is over, or not connected. */
+  commands: TurnCommands | null;
+}
+
+function TurnItem({ turn, audioStarted, commands }: TurnItemProps) {
   // Only turns that changed render again, which keeps long conversations fast.
   return useMemo(
     () => (
@@ -64,26 +73,46 @@ function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean })
         {turn.userText && (
           <div class="said said-user">
             <span class="who">You</span>
-            <p class={turn.provisional ? "words provisional" : "words"}>{turn.userText}</p>
+            <p class={turn.provisional ? "words provisional" : "words"} lang={turn.userLanguage || undefined}>
+              {turn.userText}
+            </p>
           </div>
         )}
         {turn.replyText && (
           <div class="said said-anchor">
-            <span class="who">Anchor</span>
-            <p class="words">
+            <span class="who">{speakerOf(turn)}</span>
+            <p class="words" lang={turn.replyLanguage || undefined}>
               {captionSpans(turn, audioStarted).map(({ kind, text }) =>
                 kind === "cut" ? <s class="cut">{text}</s> : <span class={kind}>{text}</span>,
               )}
-              {turn.interrupted && <span class="cut-mark">cut off</span>}
+              {turn.interrupted && (
+                <span class="cut-mark" lang="en">
+                  cut off
+                </span>
+              )}
             </p>
           </div>
         )}
         <Sources turn={turn} />
         {turn.failure && <p class="failure">{turn.failure}</p>}
         <TurnTimes turn={turn} />
+        <TurnActions turn={turn} commands={commands} />
       </li>
     ),
-    [turn, audioStarted],
+    [turn, audioStarted, commands],
+  );
+}
+
+function CorrectedTurn({ turn }: { turn: Turn }) {
+  return (
+    <li class="turn turn-corrected" data-turn={turn.id}>
+      <div class="said said-user">
+        <span class="who">You</span>
+        <p class="words">
+          <s lang={turn.userLanguage || undefined}>{turn.userText}</s> <span class="cut-mark">corrected</span>
+        </p>
+      </div>
+    </li>
   );
 }
 
@@ -116,4 +145,11 @@ function TurnTimes({ turn: { latency, engine } }: { turn: Turn }) {
       <Waterfall latency={latency} />
     </details>
   );
+}
+
+function turnCommands(store: CaptionsProps["store"]): TurnCommands {
+  return {
+    speakAgain: (turnId, fromCut) => store.send({ case: "speakAgain", value: { turnId, fromCut } }),
+    correct: (turnId, text) => store.sendText(text, turnId),
+  };
 }

@@ -1,15 +1,20 @@
 import type { Conversation } from "../conversation_state";
-import { formatTranscript, MEDIA_TYPES, type TranscriptFormat } from "../transcript";
+import { saveText } from "../download";
+import type { TranscriptFormat } from "../transcript";
 
 const FORMATS: readonly { format: TranscriptFormat; name: string }[] = [
   { format: "txt", name: "Text" },
-  { format: "vtt", name: "Subtitles" },
+  { format: "srt", name: "SRT" },
+  { format: "vtt", name: "WebVTT" },
   { format: "json", name: "JSON" },
 ];
 
-export function ExportButtons({ conversation: { turns, choices, settings } }: { conversation: Conversation }) {
+export function ExportButtons({ conversation: { turns } }: { conversation: Conversation }) {
   if (turns.length === 0) return <p class="empty">The transcript can be saved from here.</p>;
-  const persona = choices?.personas.find(({ id }) => id === settings?.persona);
+  const save = async (format: TranscriptFormat): Promise<void> => {
+    const { fileName, formatTranscript, MEDIA_TYPES } = await import("../transcript");
+    saveText(fileName(turns, `.${format}`), MEDIA_TYPES[format], formatTranscript(turns, format));
+  };
   return (
     <div class="actions">
       {FORMATS.map(({ format, name }) => (
@@ -18,21 +23,11 @@ export function ExportButtons({ conversation: { turns, choices, settings } }: { 
           class="button"
           type="button"
           aria-label={`${name}: save the transcript`}
-          onClick={() => {
-            save(`conversation.${format}`, MEDIA_TYPES[format], formatTranscript(turns, format, persona?.name));
-          }}
+          onClick={() => void save(format)}
         >
           {name}
         </button>
       ))}
     </div>
   );
-}
-
-// The page's content security policy blocks blob: URLs; a data: URL suffices for text.
-function save(name: string, mediaType: string, text: string): void {
-  const link = document.createElement("a");
-  link.download = name;
-  link.href = `data:${mediaType};charset=utf-8,${encodeURIComponent(text)}`;
-  link.click();
 }

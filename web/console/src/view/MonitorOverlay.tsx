@@ -1,9 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Conversation } from "../conversation_state";
-import { SidePanel } from "./SidePanel";
+import { SidePanel, type SidePanelProps } from "./SidePanel";
 
 /** The monitor where it covers the page: a modal dialog. The page behind is inert, Esc closes it, the focus returns. */
-export function MonitorOverlay({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
+export function MonitorOverlay({ onClose, ...panel }: SidePanelProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     dialog.current?.showModal();
@@ -20,7 +19,7 @@ export function MonitorOverlay({ conversation, onClose }: { conversation: Conver
         if (click.target === dialog.current) close();
       }}
     >
-      <SidePanel conversation={conversation} onClose={close} />
+      <SidePanel {...panel} onClose={close} />
     </dialog>
   );
 }

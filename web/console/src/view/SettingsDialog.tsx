@@ -14,6 +14,7 @@ import {
   voiceOptions,
 } from "../talk_choices";
 import { VoiceApi } from "../voice_api";
+import { CaptionSettings } from "./CaptionSettings";
 import { Dialog } from "./Dialog";
 import { SoundSettings } from "./SoundSettings";
 import { StyleSettings } from "./StyleSettings";
@@ -43,6 +44,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
         </fieldset>
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
+      <CaptionSettings store={store} preferences={preferences} />
       <section class="settings" aria-label="Conversation">
         <h3>Conversation</h3>
         <p class="hint">

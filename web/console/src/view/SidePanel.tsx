@@ -1,20 +1,25 @@
 import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
 import { percentile, responseMs } from "../latency";
+import { canRecord, type RecordingControl } from "../use_recording";
+import { CaptionPageLink } from "./CaptionPageLink";
 import { EnginesPanel } from "./EnginesPanel";
 import { ExportButtons } from "./ExportButtons";
 import { GpuPanel } from "./GpuPanel";
 import { CloseIcon } from "./icons";
 import { LatencyHistory } from "./LatencyHistory";
+import { RecordingCard } from "./RecordingCard";
 import { Waterfall } from "./Waterfall";
 
-interface SidePanelProps {
+export interface SidePanelProps {
   conversation: Conversation;
+  recording: RecordingControl;
+  ticket: string;
   onClose: () => void;
 }
 
 /** The monitor: latency, GPU memory, engines, transcript. */
-export function SidePanel({ conversation, onClose }: SidePanelProps) {
+export function SidePanel({ conversation, recording, ticket, onClose }: SidePanelProps) {
   return (
     <aside class="panel" aria-label="Monitor">
       <button class="tool panel-close" type="button" aria-label="Close the monitor" onClick={onClose}>
@@ -31,6 +36,8 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
         <h2>Transcript</h2>
         <ExportButtons conversation={conversation} />
       </section>
+      <CaptionPageLink key={ticket} ticket={ticket} />
+      {canRecord() && <RecordingCard recording={recording} turns={conversation.turns} />}
     </aside>
   );
 }

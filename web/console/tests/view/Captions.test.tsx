@@ -2,11 +2,17 @@
 import { ChoicesSchema } from "@ai-anchor/client";
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { INITIAL_CONVERSATION } from "../../src/conversation_state";
+import { type Conversation, INITIAL_CONVERSATION } from "../../src/conversation_state";
 import { Captions } from "../../src/view/Captions";
 import * as script from "../script";
 import { play, playFrom } from "../script";
 import { rendered } from "./rendered";
+import type { TalkMode } from "../../src/phase";
+
+function captionsOf(conversation: Conversation, mode: TalkMode, sendText: (text: string) => boolean = () => false) {
+  const preferences = { mode, captionSize: "normal", captionContrast: "normal" } as const;
+  return <Captions store={{ send: () => false, sendText }} conversation={conversation} preferences={preferences} />;
+}
 
 test("captions separate heard text from interrupted text", () => {
   const state = play(
@@ -15,14 +21,14 @@ test("captions separate heard text from interrupted text", () => {
     script.replyText(1, "Good evening."),
     script.replyFinished(1, { heardText: "Good", heardMs: 300, interrupted: true }),
   );
-  const page = rendered(<Captions conversation={state} mode="open" />);
+  const page = rendered(captionsOf(state, "open"));
   expect(page.querySelector(".heard")?.textContent).toBe("Good");
   expect(page.querySelector("s")?.textContent).toBe(" evening.");
 });
 
 test("an earlier conversation stays, apart from the new one, with the reason", () => {
   const state = play(script.turnCommitted(1, "hello"), script.sessionStarted(false), script.turnCommitted(1, "again"));
-  const page = rendered(<Captions conversation={state} mode="open" />);
+  const page = rendered(captionsOf(state, "open"));
   const past = page.querySelector("[aria-label='Earlier conversation']");
   expect(past?.textContent).toMatch(/hello.*The server has forgotten this conversation/s);
   expect(page.querySelector(".captions > .turns")?.textContent).toContain("again");
@@ -31,7 +37,7 @@ test("an earlier conversation stays, apart from the new one, with the reason", (
 
 test("after a new conversation the first screen follows the turns of the one before", () => {
   const state = play(script.turnCommitted(1, "hello"), { kind: "reset" });
-  const page = rendered(<Captions conversation={state} mode="open" />);
+  const page = rendered(captionsOf(state, "open"));
   expect(page.querySelector(".past ~ .welcome")).not.toBeNull();
   expect(page.querySelector(".past")?.textContent).toMatch(/hello.*the conversation before/s);
 });
@@ -39,7 +45,7 @@ test("after a new conversation the first screen follows the turns of the one bef
 test("a reply from passages names them and shows their text on request", () => {
   const answered = [script.turnCommitted(1, "when"), script.replyStarted(1)];
   const state = play(...answered, script.replySources(1, "the ferry", "the tides"), script.replyText(1, "At six."));
-  const details = rendered(<Captions conversation={state} mode="open" />).querySelector("details.sources");
+  const details = rendered(captionsOf(state, "open")).querySelector("details.sources");
   expect(details?.hasAttribute("open")).toBe(false);
   expect(details?.querySelector("summary")?.textContent).toBe("From: the ferry, the tides");
   const passages = Array.from(details?.querySelectorAll("blockquote") ?? []);
@@ -47,7 +53,7 @@ test("a reply from passages names them and shows their text on request", () => {
     ["en", "About the ferry.the ferry.md"],
     ["en", "About the tides.the tides.md"],
   ]);
-  const without = rendered(<Captions conversation={play(...answered, script.replyText(1, "No."))} mode="open" />);
+  const without = rendered(captionsOf(play(...answered, script.replyText(1, "No.")), "open"));
   expect(without.querySelector(".sources")).toBeNull();
 });
 
@@ -56,9 +62,9 @@ test("the first screen says what the machine runs", () => {
     { service: "stt-service", engine: "whisper", model: "whisper-base" },
     { service: "tts-service", engine: "hibari" },
   ];
-  const page = rendered(<Captions conversation={play(script.systemStatus({ services: engines }))} mode="open" />);
+  const page = rendered(captionsOf(play(script.systemStatus({ services: engines })), "open"));
   expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^Whisper base transcribes, hibari speaks/);
-  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  const before = rendered(captionsOf(INITIAL_CONVERSATION, "open"));
   expect(before.querySelector(".welcome-machine")).toBeNull();
 });
 
@@ -67,19 +73,15 @@ test.each([
   [1, "The conversation's text is stored on the server for a day, its sound never."],
   [30, "The conversation's text is stored on the server for 30 days, its sound never."],
 ])("the first screen says how long the conversation is stored: %s days", (retentionDays, line) => {
-  const page = rendered(<Captions conversation={play(script.sessionStarted(false, retentionDays))} mode="open" />);
+  const page = rendered(captionsOf(play(script.sessionStarted(false, retentionDays)), "open"));
   expect(page.querySelector(".welcome-kept")?.textContent).toBe(line);
-  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  const before = rendered(captionsOf(INITIAL_CONVERSATION, "open"));
   expect(before.querySelector(".welcome-kept")).toBeNull();
 });
 
 test("before the first turn the instructions match the talk mode", () => {
-  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />).textContent).toContain(
-    "Press the button and speak",
-  );
-  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="push" />).textContent).toContain(
-    "Hold the button",
-  );
+  expect(rendered(captionsOf(INITIAL_CONVERSATION, "open")).textContent).toContain("Press the button and speak");
+  expect(rendered(captionsOf(INITIAL_CONVERSATION, "push")).textContent).toContain("Hold the button");
 });
 
 const CHOICES = create(ChoicesSchema, {
@@ -95,8 +97,8 @@ const CHOICES = create(ChoicesSchema, {
 test("the first screen says who this is, and a click asks one of its questions", () => {
   const asked: string[] = [];
   const state = play(script.OPEN, script.sessionStarted(), { case: "choices", value: CHOICES });
-  const ask = (question: string) => asked.push(question);
-  const page = rendered(<Captions conversation={state} mode="open" onAsk={ask} />);
+  const ask = (question: string) => asked.push(question) > 0;
+  const page = rendered(captionsOf(state, "open", ask));
   expect(page.querySelector(".welcome-line")?.textContent).toBe("Hello, I am Nora, a computer voice.");
   const questions = [...page.querySelectorAll<HTMLButtonElement>(".question")];
   expect(questions.map(({ textContent, lang }) => [textContent, lang])).toEqual([
@@ -106,6 +108,6 @@ test("the first screen says who this is, and a click asks one of its questions",
   questions[1]?.click();
   expect(asked).toEqual(["How do I sleep?"]);
   const offline = playFrom(state, { kind: "connection", connection: { state: "closed", code: "" } });
-  const closed = rendered(<Captions conversation={offline} mode="open" onAsk={ask} />);
+  const closed = rendered(captionsOf(offline, "open", ask));
   expect(closed.querySelector<HTMLButtonElement>(".question")?.disabled).toBe(true);
 });

@@ -73,6 +73,11 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter
         ]
         return {**_conversation_fields(conversation, request), "messages": messages}
 
+    @router.post("/conversation/{ticket}/watch", summary="Return the key that lets others read the captions")
+    async def watch(ticket: str, response: Response) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+        response.headers["Cache-Control"] = "no-store"
+        return {"watch_key": await sessions.find_watch_key(ticket)}
+
     @router.delete("/conversation/{ticket}", summary="End and delete a conversation", status_code=204)
     async def end(ticket: str) -> None:  # pyright: ignore[reportUnusedFunction]
         await sessions.end_conversation(ticket)

@@ -22,6 +22,7 @@ from orchestrator.conversation.messages.server import (
     TurnCommitted,
     TurnFailed,
     TurnSaved,
+    TurnSpoken,
 )
 
 # The turn being answered, the open turn, and one whose last messages may have been lost with the connection.
@@ -41,6 +42,7 @@ _TurnMessage = (
     | TurnFailed
     | LatencyWaterfall
     | TurnSaved
+    | TurnSpoken
 )
 _REPLY_MESSAGES = (
     ReplyStarted,

@@ -103,6 +103,24 @@ class TextInput:
 
     text: str
     """The user's text."""
+    replaces_turn_id: int | None = None
+    """Id of the turn that this one replaces: what the user said was misheard. Of that turn nothing stays in the
+    history; a reply to it that is playing stops. An id that the conversation has not given to any turn is refused
+    with `session.unknown_turn`, and the text is not answered.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakAgain:
+    """Speaks a reply again, as a turn of its own whose `reply_started` has the engine `again`. A reply that is playing
+    stops. Refused with `session.nothing_to_speak` when the text of that reply, or more of it, is not known: the
+    server knows that of the last replies of a session, and what was heard of all replies in the history.
+    """
+
+    turn_id: int
+    """Id of the reply's turn."""
+    from_cut: bool
+    """Whether to speak only what was not heard, from the word at which the reply was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +224,8 @@ Command = (
     | RequestStatus
     # Scales the end-of-turn wait, from the next silence on.
     | SetPatience
+    # Speaks a reply again, or goes on with one that was cut off.
+    | SpeakAgain
 )
 """Any client message after `session_start`, except audio."""
 

@@ -86,6 +86,10 @@ class SessionStarted:
     """Factor of the end-of-turn wait, as in `set_patience`."""
     retention_days: int | None = None
     """How long the conversation is kept after its last use, in days; absent where nothing is stored."""
+    sent_unix_s: float | None = None
+    """Time at which this was sent, in seconds since 1970 on the server's clock: the difference to the client's clock
+    makes the times of `turn_spoken` comparable with it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +260,8 @@ class TurnCommitted:
     """Id of the turn."""
     text: str
     """Text of the user's turn."""
+    replaces_turn_id: int | None = None
+    """Id of the turn that this one replaces, as in `text_input`; absent for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +271,9 @@ class ReplyStarted:
     turn_id: int
     """Id of the answered turn."""
     engine: str
-    """Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases."""
+    """Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases, `again` for what
+    `speak_again` asked for.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +406,32 @@ class ReplyFinished:
     """Whether `heard_text` is an estimate: the client does not report playback, or only part of the reply was heard and
     the TTS engine provides no marks.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpoken:
+    """When and by whom a turn was spoken. Sent before its reply starts, and again when that is over; the later message
+    replaces the earlier one. Times are in seconds since 1970 on the server's clock.
+    """
+
+    turn_id: int
+    """Id of the turn."""
+    user_began_unix_s: float | None = None
+    """Start of the user's speech, or arrival of what they wrote or asked for; absent when neither began the turn."""
+    user_ended_unix_s: float | None = None
+    """End of the user's speech, or the same arrival."""
+    reply_began_unix_s: float | None = None
+    """When the first sample of the reply was heard; absent while none was."""
+    reply_ended_unix_s: float | None = None
+    """End of the reply; absent until it is over, and when none of it was heard."""
+    persona: str = ""
+    """Id of the persona that speaks."""
+    speaker: str = ""
+    """Display name of that persona."""
+    voice: str = ""
+    """Voice id; empty for the language's default voice."""
+    language: str = ""
+    """Language of the reply, ISO 639-1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,5 +633,7 @@ ServerMessage = (
     | TurnSaved
     # Whether the user may speak, where all places were taken. Only sent to clients that wait.
     | Admission
+    # When and by whom a turn was spoken.
+    | TurnSpoken
 )
 """Any message from the server."""

@@ -130,6 +130,11 @@ class Conversation:
         self.history.remove_turn(turn_id)
         self.journal.remove_turn(turn_id)
 
+    def replace_turn(self, turn_id: int, by_turn_id: int) -> None:
+        """Remove a turn that the user corrects with another one; the store keeps which one that is."""
+        self.remove_turn(turn_id)
+        self.journal.record_replacement(turn_id, by_turn_id)
+
     def save_heard_so_far(
         self, turn_id: int, heard: str, heard_ms: int, upcoming: tuple[tuple[int, str], ...] = ()
     ) -> None:

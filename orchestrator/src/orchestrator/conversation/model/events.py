@@ -20,6 +20,7 @@ from orchestrator.conversation.messages.client import (
     PlaybackProgress,
     RequestStatus,
     Resume,
+    SpeakAgain,
     TextInput,
 )
 from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecision, Word
@@ -136,6 +137,7 @@ PolicyEvent = (
     | Transcript
     | EndTurn
     | TextInput
+    | SpeakAgain
     | Interrupt
     | Pause
     | Resume
@@ -229,6 +231,23 @@ class SpeakPhrase:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakReplyAgain:
+    """Speak the reply of `source_turn_id` again, released immediately; with `from_cut`, what was not heard of it."""
+
+    turn_id: int
+    source_turn_id: int
+    from_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTurn:
+    """The turn `turn_id` corrects `replaced_turn_id`: nothing of that stays in the history."""
+
+    turn_id: int
+    replaced_turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropReply:
     """Withdraw a reply, sent or not; nothing of it enters history."""
 
@@ -237,10 +256,11 @@ class DropReply:
 
 @dataclass(frozen=True, slots=True)
 class CommitTurn:
-    """End the user's turn with this text."""
+    """End the user's turn with this text; `replaces` is the turn that it corrects, None for none."""
 
     turn_id: int
     text: str
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +355,8 @@ Action = (
     | CommitSegment
     | StartReply
     | SpeakPhrase
+    | SpeakReplyAgain
+    | ReplaceTurn
     | DropReply
     | CommitTurn
     | ReopenTurn

@@ -114,6 +114,11 @@ class Journal:
         self._turn = None
         self._record(TurnRemoval(turn_id))
 
+    def record_replacement(self, turn_id: int, by_turn_id: int) -> None:
+        """Save as an event that the user corrected a turn, which was removed, with another one."""
+        fields = {"by_turn_id": by_turn_id}
+        self._record(EventEntry(self._session_id, "turn_replaced", time.time(), turn_id, fields))
+
     def on_message(self, message: ServerMessage) -> None:
         """Save what a message to the client says of latency and faults; other messages are no events."""
         if isinstance(message, LatencyWaterfall):

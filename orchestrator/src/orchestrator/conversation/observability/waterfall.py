@@ -30,9 +30,11 @@ _REPLY_STAGES: tuple[Stage, ...] = (
 class Waterfall:
     """The stages of one turn, recorded on the loop's clock and reported relative to the end of the user's speech."""
 
-    def __init__(self, turn_id: int, trace: TurnTrace | None = None) -> None:
+    def __init__(self, turn_id: int, trace: TurnTrace | None = None, began_s: float | None = None) -> None:
+        """`began_s` is the start of the turn on the loop's clock; None when it has not begun."""
         self.trace = trace or TurnTrace()
         self._turn_id = turn_id
+        self._began_s = began_s
         self._speech_end_ms = 0
         self._zero_s: float | None = None
         self._reached_s: dict[Stage, float] = {}
@@ -64,6 +66,14 @@ class Waterfall:
         """The `latency_waterfall` message: the stages reached so far, beside the latency budget."""
         stages = {f"{stage}_ms": at_ms for stage, at_ms in self.stages_ms().items()}
         return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages, budget_ms=budget_ms)
+
+    @property
+    def user_span_s(self) -> tuple[float, float] | None:
+        """Start and end of what the user said or wrote, on the loop's clock; None when the user has no part in it."""
+        end_s = self._reached_s.get("turn_committed") if self._zero_s is None else self._zero_s
+        if end_s is None:
+            return None
+        return (end_s if self._began_s is None else min(self._began_s, end_s)), end_s
 
     def stages_ms(self) -> dict[str, int]:
         """Times of the stages in ms. A turn without speech counts from its commit, and has no transcript."""

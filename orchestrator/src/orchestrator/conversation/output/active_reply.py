@@ -29,14 +29,17 @@ from orchestrator.conversation.model.events import (
     ReplyDone,
     ReplyFailed,
     SpeakPhrase,
+    SpeakReplyAgain,
     StartReply,
 )
 from orchestrator.conversation.model.history import merge_consecutive
-from orchestrator.conversation.model.ports import Persona, Prompt
+from orchestrator.conversation.model.ports import Persona, Prompt, ReplyPiece
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.conversation.output.reply import ReasoningSpoken, Reply
+from orchestrator.conversation.output.spoken_replies import SpokenReplies, SpokenReply
+from orchestrator.conversation.output.spoken_turn import Speaker, SpokenTurns
 from orchestrator.conversation.output.synthesis import SpeechSettings
 from orchestrator.metrics import BARGE_INS, OVER_BUDGET
 
@@ -60,15 +63,18 @@ class ActiveReply:
         event_queue: EventQueue,
         clock: AudioClock,
         echo_detector: EchoDetector,
+        on_heard: Callable[[int, int], None],
         reports_playback: bool,
         latency_budget_ms: int,
     ) -> None:
+        """`on_heard` gets a turn, and how much of its reply was heard in milliseconds, when that may have changed."""
         self._services = services
         self._conversation = conversation
         self._outbox = outbox
         self._event_queue = event_queue
         self._clock = clock
         self._echo_detector = echo_detector
+        self._on_heard = on_heard
         self._declares_reports = reports_playback
         # False for a while, when a client that declared playback reports sends none.
         self._reports_playback = reports_playback
@@ -84,6 +90,10 @@ class ActiveReply:
         # The latest finished reply, and its end on the audio clock in milliseconds.
         self._last_reply: tuple[Reply, int] | None = None
         self._barge_ins: Tally[str] = Tally()
+        # Who speaks the active reply.
+        self._speaker = Speaker("", "", "", "")
+        self._spoken_turns = SpokenTurns()
+        self._spoken_replies = SpokenReplies()
         # The playback position up to which the heard words were saved; None before the first frame.
         self._saved_ms: int | None = None
 
@@ -124,9 +134,35 @@ class ActiveReply:
         await self._start_reply(action.turn_id, 1, lambda: "phrase", generate_phrase, waterfall)
         self.release(action.turn_id)
 
+    def can_speak_again(self, turn_id: int, *, from_cut: bool) -> bool:
+        """Whether the text of a turn's reply is known; with `from_cut`, whether any of it was not heard."""
+        if self._reply is not None and self._reply.turn_id == turn_id:
+            return bool(self._reply.text.strip())
+        return bool(self._text_of(turn_id, from_cut=from_cut).text)
+
+    async def speak_again(self, action: SpeakReplyAgain, waterfall: Waterfall) -> None:
+        """Speak the text of an earlier reply, in its language, released immediately."""
+        text = self._text_of(action.source_turn_id, from_cut=action.from_cut)
+
+        async def repeat_text() -> AsyncGenerator[str]:
+            yield ReplyPiece(text.text, text.language)
+
+        await self._start_reply(action.turn_id, 1, lambda: "again", repeat_text, waterfall)
+        self.release(action.turn_id)
+
+    def _text_of(self, turn_id: int, *, from_cut: bool) -> SpokenReply:
+        """The text of an earlier reply to speak; of one that is not among the last, what was heard and no more."""
+        spoken = self._spoken_replies.find(turn_id)
+        if spoken is None:
+            messages = self._conversation.history.of_turn(turn_id)
+            heard = " ".join(message.text for message in messages if message.role == "anchor")
+            spoken = SpokenReply(heard, heard)
+        return SpokenReply(spoken.from_cut() if from_cut else spoken.text.strip(), "", spoken.language)
+
     def release(self, turn_id: int) -> None:
-        """Release the buffered reply to playout."""
+        """Report who speaks the buffered reply, and release it to playout."""
         if self._reply and self._reply.turn_id == turn_id:
+            self._outbox.send(self._spoken_turns.message(turn_id, self._speaker, self._reply.waterfall))
             self._reply.release()
 
     async def discard(self, turn_id: int) -> None:
@@ -202,6 +238,7 @@ class ActiveReply:
         if reply is not self._reply or not reply.playout.sent_ms:
             return
         heard_ms = reply.playout.heard_ms
+        self._on_heard(reply.turn_id, heard_ms)
         if self._saved_ms is None or heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
             self._saved_ms = heard_ms
             heard = reply.finished_message(interrupted=True)
@@ -288,6 +325,7 @@ class ActiveReply:
         language = preferences.reply_language
         chosen = preferences.voice if self._services.is_available(preferences.voice, language) else ""
         tts_chain, voice = self._services.tts_chain(chosen or self._services.voice_of(self._persona, language))
+        self._speaker = Speaker(preferences.persona, self._persona.name, voice, language)
         speech_settings = SpeechSettings(
             voice=voice,
             language=language,
@@ -388,6 +426,13 @@ class ActiveReply:
         playout_metrics = reply.record_metrics()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
+        ended_s = self._loop.time() if finished.heard_ms else None
+        began_s = reply.first_heard_s if finished.heard_ms else None
+        self._outbox.send(
+            self._spoken_turns.message(reply.turn_id, self._speaker, reply.waterfall, began_s=began_s, ended_s=ended_s)
+        )
+        spoken = SpokenReply(reply.text, finished.heard_text, self._speaker.language)
+        self._spoken_replies.add(reply.turn_id, spoken)
         if slow := (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms:
             OVER_BUDGET.inc()
         log.log(

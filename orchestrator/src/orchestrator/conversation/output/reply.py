@@ -134,6 +134,8 @@ class Reply:
         self._outbox = outbox
         self._listener: ReplyListener = weakref.proxy(listener)
         self._now_s = asyncio.get_running_loop().time
+        # When the first sample was heard, by reports or by the estimate, on the loop's clock.
+        self.first_heard_s: float | None = None
         self._released = False
         self._held_messages: list[ServerMessage] = []
 
@@ -185,6 +187,11 @@ class Reply:
         # Without marks, the heard words are a guess, unless none were heard.
         estimated = not self.playout.reports_playback or (interrupted and heard_ms > 0 and not synthesis.marks)
         return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=estimated)
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._synthesis.text
 
     def upcoming_text(self) -> tuple[tuple[int, str], ...]:
         """The heard text at each mark, and at the end, of the speech that was sent and not heard: (ms, text)."""
@@ -334,6 +341,7 @@ class Reply:
 
     def on_first_sample_heard(self, at_s: float) -> None:
         """The first sample was heard at `at_s`, on the loop's clock."""
+        self.first_heard_s = at_s
         if self.playout.reports_playback:
             self.waterfall.record_stage("first_sample_heard", at_s)
         self._listener.on_first_sample_heard(self.turn_id, at_s)

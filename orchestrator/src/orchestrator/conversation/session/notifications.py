@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from service_kit.audio import MICROPHONE, SPEECH
@@ -44,6 +45,7 @@ def greeting_messages(
         resumed=resumed,
         patience=preferences.patience,
         retention_days=retention_days,
+        sent_unix_s=round(time.time(), 3),
     )
     yield choices(services)
     if resumed:

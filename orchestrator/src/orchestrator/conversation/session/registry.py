@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady, Stopping
+from service_kit.errors import AtCapacity, Denied, InvalidRequest, NotFound, NotReady, Stopping
 
+from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences, chosen_voice
@@ -36,6 +37,7 @@ from orchestrator.conversation.model.store import (
 from orchestrator.conversation.session.call_place import UnlimitedPlaces
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import MOVING, Session
+from orchestrator.conversation.session.watch_keys import is_watch_key, watch_key
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.metrics import SESSIONS_OPEN
 
@@ -132,6 +134,17 @@ class SessionRegistry:
             if conversation is None:
                 conversation = self._restored(ticket, stored)
         return conversation
+
+    async def find_watch_key(self, ticket: str) -> str:
+        """The key with which others may read the captions of a conversation. Raises as `find_conversation`."""
+        return watch_key((await self.find_conversation(ticket)).ticket)
+
+    def find_captions(self, key: str) -> CaptionFeed:
+        """The captions of the running session that a watch key belongs to. Raises `Denied` without one."""
+        for ticket, running in self._running.items():
+            if not running.is_ending and is_watch_key(key, ticket):
+                return running.session.caption_feed
+        raise Denied("watch.unknown_key", "no conversation that runs has this watch key")
 
     async def end_conversation(self, ticket: str) -> None:
         """Delete a conversation, here and in the store; returns when that is committed.

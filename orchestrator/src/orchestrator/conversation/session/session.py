@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from typing import assert_never
 
 from service_kit.errors import AnchorError, InvalidRequest, Stopping
 from service_kit.observability.context import SESSION_ID
 from service_kit.tasks import run_together
 
+from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.echo_detector import EchoDetector, echo_span
 from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
@@ -32,6 +34,7 @@ from orchestrator.conversation.messages.client import (
     SetPersona,
     SetStyle,
     SetVoice,
+    SpeakAgain,
     TextInput,
     TurnDetection,
 )
@@ -118,7 +121,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._clock = AudioClock(self._loop.time)
         self._event_queue = EventQueue()
-        self._outbox = Outbox(conversation.journal.on_message)
+        # What those who watch the conversation see of it.
+        self.caption_feed = CaptionFeed()
+        self._outbox = Outbox(_both(conversation.journal.on_message, self.caption_feed.record))
         self._start = start
         self.presence = Presence(
             self.session_id,
@@ -157,6 +162,7 @@ class Session:
             event_queue=self._event_queue,
             clock=self._clock,
             echo_detector=EchoDetector(self._clock, self._speech_input.recent_audio, rules.barge_in.echo_defence),
+            on_heard=self.caption_feed.on_heard,
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
@@ -223,6 +229,7 @@ class Session:
             log.info("session ended", extra={"code": code})
             self._conversation.journal.close_session(code, is_over=is_over)
             self.presence.close(ending)
+            self.caption_feed.close()
 
     async def _converse(self) -> None:
         while True:
@@ -261,8 +268,13 @@ class Session:
         if isinstance(event, ReplyDone | ReplyFailed) and not self._active_reply.is_over:
             # Of a reply that was withdrawn after it had queued the event.
             return
+        if (refusal := self._refusal_of(event)) is not None:
+            self._outbox.send(Error(refusal.code, refusal.message, refusal.retryable))
+            return
         self._report_policy_event(event)
-        if isinstance(event, SpeechStarted | TextInput | TurnCutOff) and not await self._is_admitted(event):
+        if isinstance(event, SpeechStarted | TextInput | SpeakAgain | TurnCutOff) and not await self._is_admitted(
+            event
+        ):
             return
         self._turn_taking.speculates = not self._services.sheds_speculation()
         for action in self._turn_taking.handle(event, self._playback_context(event)):
@@ -275,7 +287,18 @@ class Session:
             case _:
                 pass
 
-    async def _is_admitted(self, event: SpeechStarted | TextInput | TurnCutOff) -> bool:
+    def _refusal_of(self, event: PolicyEvent) -> InvalidRequest | None:
+        """Why a command cannot be carried out; None when it can."""
+        match event:
+            case TextInput(replaces_turn_id=int(replaced)) if not self._turn_taking.has_begun_turn(replaced):
+                return InvalidRequest("session.unknown_turn", f"no turn of this conversation has the id {replaced}")
+            case SpeakAgain() if not self._active_reply.can_speak_again(event.turn_id, from_cut=event.from_cut):
+                reason = f"no more of the reply to turn {event.turn_id} is known"
+                return InvalidRequest("session.nothing_to_speak", reason)
+            case _:
+                return None
+
+    async def _is_admitted(self, event: SpeechStarted | TextInput | SpeakAgain | TurnCutOff) -> bool:
         """Whether the session has a place for the turn that `event` begins or continues; tells the client otherwise.
 
         Raises `AtCapacity` for a client that does not wait, or cannot because the queue is full.
@@ -394,7 +417,7 @@ class Session:
     def _open_turn(self, turn_id: int) -> None:
         if self._waterfall is not self._active_reply.waterfall:
             self._waterfall.end("unanswered", self._loop.time())
-        self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
+        self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s), self._event_s)
 
     def _reopen_turn(self, turn_id: int) -> None:
         self._conversation.remove_turn(turn_id)
@@ -429,12 +452,18 @@ class Session:
                 await self._active_reply.start(action, self._waterfall)
             case do.SpeakPhrase():
                 await self._active_reply.speak_phrase(action, self._waterfall)
+            case do.SpeakReplyAgain():
+                # Its latency counts from the command.
+                self._waterfall.record_stage("turn_committed", self._event_s)
+                await self._active_reply.speak_again(action, self._waterfall)
+            case do.ReplaceTurn():
+                self._conversation.replace_turn(action.replaced_turn_id, action.turn_id)
             case do.DropReply():
                 await self._active_reply.discard(action.turn_id)
             case do.CommitTurn():
                 self._waterfall.record_stage("turn_committed", self._loop.time(), again=True)
                 self._conversation.commit_user_turn(action.turn_id, action.text)
-                self._outbox.send(TurnCommitted(action.turn_id, action.text))
+                self._outbox.send(TurnCommitted(action.turn_id, action.text, action.replaces))
                 self._speech_input.expect_language(self._conversation.preferences.reply_language)
             case do.ReopenTurn():
                 self._reopen_turn(action.turn_id)
@@ -468,6 +497,18 @@ class Session:
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case _:
                 assert_never(action)
+
+
+def _both(
+    first: Callable[[messages.ServerMessage], None], second: Callable[[messages.ServerMessage], None]
+) -> Callable[[messages.ServerMessage], None]:
+    """Calls both; without the session itself, which its outbox would otherwise keep alive."""
+
+    def call(message: messages.ServerMessage) -> None:
+        first(message)
+        second(message)
+
+    return call
 
 
 def _is_manual(start: SessionStart) -> bool:

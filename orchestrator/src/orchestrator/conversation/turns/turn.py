@@ -168,6 +168,10 @@ class TurnIds:
         self._last_turn_id += 1
         return self._last_turn_id
 
+    def has_begun(self, turn_id: int) -> bool:
+        """Whether a turn of the conversation has had this id."""
+        return 1 <= turn_id <= self._last_turn_id
+
     def new_turn(self, at_ms: int, *, speculates: bool = True) -> Turn:
         """Create a turn that begins at `at_ms` in the open segment; with `speculates`, it may be answered early."""
         turn_id, rules = self.next_turn_id(), self._rules

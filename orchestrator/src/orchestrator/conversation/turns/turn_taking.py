@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
-from orchestrator.conversation.messages.client import EndTurn, Interrupt, Pause, Resume, TextInput
+from orchestrator.conversation.messages.client import EndTurn, Interrupt, Pause, Resume, SpeakAgain, TextInput
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.model import events as do
 from orchestrator.conversation.model.events import Action, PolicyEvent
@@ -73,6 +73,10 @@ class TurnTaking:
         """Start of the user's open turn; None while there is none."""
         return self._turn.opened_ms if self._turn else None
 
+    def has_begun_turn(self, turn_id: int) -> bool:
+        """Whether a turn of the conversation has had this id."""
+        return self._turn_ids.has_begun(turn_id)
+
     def skip_speech(self) -> list[Action]:
         """The speech that begins now gets no turn; called between turns."""
         return [self._turn_ids.skip_segment()]
@@ -101,7 +105,9 @@ class TurnTaking:
             case EndTurn():
                 return self._on_end_turn()
             case TextInput():
-                return self._on_text_input(event.text)
+                return self._on_text_input(event.text, event.replaces_turn_id)
+            case SpeakAgain():
+                return self._on_speak_again(event)
             case do.TurnCutOff():
                 return self._on_turn_cut_off(event.text)
             case Interrupt():
@@ -278,15 +284,27 @@ class TurnTaking:
             actions.append(do.FlushSegment(turn.segment_id))
         return [*actions, *self._on_wait_over(turn)]
 
-    def _on_text_input(self, text: str) -> list[Action]:
+    def _on_text_input(self, text: str, replaced: int | None = None) -> list[Action]:
+        turn_id, actions = self._begin_turn_without_speech()
+        if replaced is not None:
+            # Before the reply, whose prompt is without the replaced turn.
+            actions.append(do.ReplaceTurn(turn_id, replaced))
+        actions += [do.OpenTurn(turn_id), do.StartReply(turn_id, 1, text)]
+        return [*actions, do.CommitTurn(turn_id, text, replaced), do.ReleaseReply(turn_id)]
+
+    def _on_speak_again(self, event: SpeakAgain) -> list[Action]:
+        turn_id, actions = self._begin_turn_without_speech()
+        return [*actions, do.OpenTurn(turn_id), do.SpeakReplyAgain(turn_id, event.turn_id, event.from_cut)]
+
+    def _begin_turn_without_speech(self) -> tuple[int, list[Action]]:
+        """Stop the reply, drop the open turn, and begin one that a command of the client asks for."""
         actions = self._stop_reply()
         if self._turn:
             actions += self._turn.speculation.drop()
             actions.append(self._close_turn(self._turn))
         turn_id = self._turn_ids.next_turn_id()
         self._anchor_state.begin(turn_id)
-        actions += [do.OpenTurn(turn_id), do.StartReply(turn_id, 1, text)]
-        return [*actions, do.CommitTurn(turn_id, text), do.ReleaseReply(turn_id)]
+        return turn_id, actions
 
     def _on_turn_cut_off(self, text: str) -> list[Action]:
         """Answer what was asked before the restart, or ask for it again; nothing once the user speaks."""

@@ -94,7 +94,7 @@ class ConverseResponse(_message.Message):
     def __init__(self, message: _Optional[_Union[ServerMessage, _Mapping]] = ...) -> None: ...
 
 class ClientMessage(_message.Message):
-    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status", "set_patience")
+    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status", "set_patience", "speak_again")
     SESSION_START_FIELD_NUMBER: _ClassVar[int]
     MICROPHONE_AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_TURN_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class ClientMessage(_message.Message):
     PLAYBACK_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_STATUS_FIELD_NUMBER: _ClassVar[int]
     SET_PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    SPEAK_AGAIN_FIELD_NUMBER: _ClassVar[int]
     session_start: SessionStart
     microphone_audio: MicrophoneAudio
     end_turn: EndTurn
@@ -123,7 +124,8 @@ class ClientMessage(_message.Message):
     playback_progress: PlaybackProgress
     request_status: RequestStatus
     set_patience: SetPatience
-    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
+    speak_again: SpeakAgain
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ..., speak_again: _Optional[_Union[SpeakAgain, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
     __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played", "waits")
@@ -178,10 +180,20 @@ class EndTurn(_message.Message):
     def __init__(self) -> None: ...
 
 class TextInput(_message.Message):
-    __slots__ = ("text",)
+    __slots__ = ("text", "replaces_turn_id")
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_TURN_ID_FIELD_NUMBER: _ClassVar[int]
     text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+    replaces_turn_id: int
+    def __init__(self, text: _Optional[str] = ..., replaces_turn_id: _Optional[int] = ...) -> None: ...
+
+class SpeakAgain(_message.Message):
+    __slots__ = ("turn_id", "from_cut")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_CUT_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    from_cut: bool
+    def __init__(self, turn_id: _Optional[int] = ..., from_cut: _Optional[bool] = ...) -> None: ...
 
 class Interrupt(_message.Message):
     __slots__ = ()
@@ -244,7 +256,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved", "admission")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved", "admission", "turn_spoken")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +286,7 @@ class ServerMessage(_message.Message):
     REPLY_SOURCES_FIELD_NUMBER: _ClassVar[int]
     TURN_SAVED_FIELD_NUMBER: _ClassVar[int]
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
+    TURN_SPOKEN_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -303,10 +316,11 @@ class ServerMessage(_message.Message):
     reply_sources: ReplySources
     turn_saved: TurnSaved
     admission: Admission
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ...) -> None: ...
+    turn_spoken: TurnSpoken
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ..., turn_spoken: _Optional[_Union[TurnSpoken, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
-    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days")
+    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days", "sent_unix_s")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -317,6 +331,7 @@ class SessionStarted(_message.Message):
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    SENT_UNIX_S_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     ticket: str
     language: str
@@ -327,7 +342,8 @@ class SessionStarted(_message.Message):
     resumed: bool
     patience: float
     retention_days: int
-    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ...) -> None: ...
+    sent_unix_s: float
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ..., sent_unix_s: _Optional[float] = ...) -> None: ...
 
 class Choices(_message.Message):
     __slots__ = ("languages", "voices", "personas", "sample_questions")
@@ -464,12 +480,14 @@ class TurnEndPredicted(_message.Message):
     def __init__(self, at_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ..., wait_ms: _Optional[int] = ..., patience: _Optional[float] = ..., decided_by: _Optional[_Union[WaitDecision, str]] = ..., opinions: _Optional[_Iterable[_Union[PredictorOpinion, _Mapping]]] = ..., silence_ms: _Optional[int] = ...) -> None: ...
 
 class TurnCommitted(_message.Message):
-    __slots__ = ("turn_id", "text")
+    __slots__ = ("turn_id", "text", "replaces_turn_id")
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_TURN_ID_FIELD_NUMBER: _ClassVar[int]
     turn_id: int
     text: str
-    def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+    replaces_turn_id: int
+    def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ..., replaces_turn_id: _Optional[int] = ...) -> None: ...
 
 class ReplyStarted(_message.Message):
     __slots__ = ("turn_id", "engine")
@@ -582,6 +600,28 @@ class ReplyFinished(_message.Message):
     interrupted: bool
     estimated: bool
     def __init__(self, turn_id: _Optional[int] = ..., heard_text: _Optional[str] = ..., heard_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ..., estimated: _Optional[bool] = ...) -> None: ...
+
+class TurnSpoken(_message.Message):
+    __slots__ = ("turn_id", "user_began_unix_s", "user_ended_unix_s", "reply_began_unix_s", "reply_ended_unix_s", "persona", "speaker", "voice", "language")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_BEGAN_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    USER_ENDED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    REPLY_BEGAN_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    REPLY_ENDED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    PERSONA_FIELD_NUMBER: _ClassVar[int]
+    SPEAKER_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    user_began_unix_s: float
+    user_ended_unix_s: float
+    reply_began_unix_s: float
+    reply_ended_unix_s: float
+    persona: str
+    speaker: str
+    voice: str
+    language: str
+    def __init__(self, turn_id: _Optional[int] = ..., user_began_unix_s: _Optional[float] = ..., user_ended_unix_s: _Optional[float] = ..., reply_began_unix_s: _Optional[float] = ..., reply_ended_unix_s: _Optional[float] = ..., persona: _Optional[str] = ..., speaker: _Optional[str] = ..., voice: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
 
 class TurnSaved(_message.Message):
     __slots__ = ("turn_id", "heard_ms")

@@ -27,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzIrYNCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSAASLQoHY2hvaWNlcxgZIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkNob2ljZXNIABI6Cg5zZXJ2aWNlX25vdGljZRgaIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VOb3RpY2VIABI4Cg1yZXBseV9zb3VyY2VzGBsgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTb3VyY2VzSAASMgoKdHVybl9zYXZlZBgcIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5TYXZlZEgAEjEKCWFkbWlzc2lvbhgdIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvbkgAQgkKB21lc3NhZ2Ui+wEKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAhIbCg5yZXRlbnRpb25fZGF5cxgKIAEoDUgAiAEBQhEKD19yZXRlbnRpb25fZGF5cyK+AQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlEjwKEHNhbXBsZV9xdWVzdGlvbnMYGCADKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5TYW1wbGVRdWVzdGlvbnMiNgoPU2FtcGxlUXVlc3Rpb25zEhAKCGxhbmd1YWdlGAEgASgJEhEKCXF1ZXN0aW9ucxgCIAMoCSJwCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIEhQKDHN0eWxlX2ZpZWxkcxgaIAMoCSJwCg1QZXJzb25hQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMAoGdm9pY2VzGBggAygLMiAuYW5jaG9yLnNlc3Npb24udjEuTGFuZ3VhZ2VWb2ljZSIwCg1MYW5ndWFnZVZvaWNlEhAKCGxhbmd1YWdlGAEgASgJEg0KBXZvaWNlGAIgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCJACglUdXJuU2F2ZWQSDwoHdHVybl9pZBgBIAEoDRIVCghoZWFyZF9tcxgCIAEoDUgAiAEBQgsKCV9oZWFyZF9tcyI8CgpUdXJuRmFpbGVkEg8KB3R1cm5faWQYASABKA0SDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIv0DChBMYXRlbmN5V2F0ZXJmYWxsEg8KB3R1cm5faWQYASABKA0SFQoNc3BlZWNoX2VuZF9tcxgCIAEoDRIeChFzcGVlY2hfc3RvcHBlZF9tcxgDIAEoBUgAiAEBEiAKE2ZpbmFsX3RyYW5zY3JpcHRfbXMYBCABKAVIAYgBARIeChF0dXJuX2NvbW1pdHRlZF9tcxgFIAEoBUgCiAEBEhsKDmZpcnN0X3Rva2VuX21zGAYgASgFSAOIAQESHAoPZmlyc3RfcGhyYXNlX21zGAcgASgFSASIAQESGwoOZmlyc3RfYXVkaW9fbXMYCCABKAVIBYgBARIgChNmaXJzdF9mcmFtZV9zZW50X21zGAkgASgFSAaIAQESIgoVZmlyc3Rfc2FtcGxlX2hlYXJkX21zGAogASgFSAeIAQESEQoJYnVkZ2V0X21zGAsgASgNQhQKEl9zcGVlY2hfc3RvcHBlZF9tc0IWChRfZmluYWxfdHJhbnNjcmlwdF9tc0IUChJfdHVybl9jb21taXR0ZWRfbXNCEQoPX2ZpcnN0X3Rva2VuX21zQhIKEF9maXJzdF9waHJhc2VfbXNCEQoPX2ZpcnN0X2F1ZGlvX21zQhYKFF9maXJzdF9mcmFtZV9zZW50X21zQhgKFl9maXJzdF9zYW1wbGVfaGVhcmRfbXMirAEKDFN5c3RlbVN0YXR1cxIyCghzZXJ2aWNlcxgBIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VTdGF0dXMSLgoDZ3B1GAIgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuR3B1U3RhdHVzSACIAQESMAoIZGVncmFkZWQYAyADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5EZWdyYWRhdGlvbkIGCgRfZ3B1IiwKC0RlZ3JhZGF0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSKVAQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJEg8KB3ZlcnNpb24YBSABKAkSEQoJbGFuZ3VhZ2VzGBogAygJIo4CCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0SNQoIc2VydmljZXMYBSADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTZXJ2aWNlTWVtb3J5EjAKCHByZXNzdXJlGAYgASgOMh4uYW5jaG9yLnNlc3Npb24udjEuR3B1UHJlc3N1cmUSIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgHIAEoDUgAiAEBQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzIoIBChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBEg8KB2xlYWtpbmcYBCABKAhCCwoJX3VzZWRfbWliQg4KDF9wbGFubmVkX21pYiJ9Cg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCEicKBXN0eWxlGAUgASgLMhguYW5jaG9yLnNlc3Npb24udjEuU3R5bGUigwEKBVN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSI+Cg1TZXJ2aWNlTm90aWNlEgwKBGNvZGUYASABKAkSDgoGYWN0aXZlGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiZwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIaCg1yZXRyeV9hZnRlcl9zGAQgASgNSACIAQFCEAoOX3JldHJ5X2FmdGVyX3MiaAoJQWRtaXNzaW9uEjAKBXN0YXRlGAEgASgOMiEuYW5jaG9yLnNlc3Npb24udjEuQWRtaXNzaW9uU3RhdGUSEAoIcG9zaXRpb24YAiABKA0SFwoPZXhwZWN0ZWRfd2FpdF9zGAMgASgNIi0KDFNlc3Npb25FbmRlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkqaAoNVHVybkRldGVjdGlvbhIeChpUVVJOX0RFVEVDVElPTl9VTlNQRUNJRklFRBAAEhwKGFRVUk5fREVURUNUSU9OX0FVVE9NQVRJQxABEhkKFVRVUk5fREVURUNUSU9OX01BTlVBTBACKrgBCgxXYWl0RGVjaXNpb24SHQoZV0FJVF9ERUNJU0lPTl9VTlNQRUNJRklFRBAAEhwKGFdBSVRfREVDSVNJT05fUFJFRElDVElPThABEh4KGldBSVRfREVDSVNJT05fTk9fSlVER0VNRU5UEAISFwoTV0FJVF9ERUNJU0lPTl9GTE9PUhADEhkKFVdBSVRfREVDSVNJT05fQ0VJTElORxAEEhcKE1dBSVRfREVDSVNJT05fSEFCSVQQBSrzAQoOQmFyZ2VJblZlcmRpY3QSIAocQkFSR0VfSU5fVkVSRElDVF9VTlNQRUNJRklFRBAAEh8KG0JBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9XT1JEUxABEiIKHkJBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9EVVJBVElPThACEiAKHEJBUkdFX0lOX1ZFUkRJQ1RfQkFDS0NIQU5ORUwQAxIZChVCQVJHRV9JTl9WRVJESUNUX0VDSE8QBBIaChZCQVJHRV9JTl9WRVJESUNUX0NPVUdIEAUSIQodQkFSR0VfSU5fVkVSRElDVF9DT05USU5VQVRJT04QBip+Cg1TZXJ2aWNlSGVhbHRoEh4KGlNFUlZJQ0VfSEVBTFRIX1VOU1BFQ0lGSUVEEAASGAoUU0VSVklDRV9IRUFMVEhfUkVBRFkQARIaChZTRVJWSUNFX0hFQUxUSF9MT0FESU5HEAISFwoTU0VSVklDRV9IRUFMVEhfRE9XThADKo8BCgtHcHVQcmVzc3VyZRIcChhHUFVfUFJFU1NVUkVfVU5TUEVDSUZJRUQQABIVChFHUFVfUFJFU1NVUkVfTk9ORRABEhkKFUdQVV9QUkVTU1VSRV9FTEVWQVRFRBACEhUKEUdQVV9QUkVTU1VSRV9ISUdIEAMSGQoVR1BVX1BSRVNTVVJFX0NSSVRJQ0FMEAQqbAoOQWRtaXNzaW9uU3RhdGUSHwobQURNSVNTSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXQURNSVNTSU9OX1NUQVRFX1dBSVRJTkcQARIcChhBRE1JU1NJT05fU1RBVEVfQURNSVRURUQQAjJpCg5TZXNzaW9uU2VydmljZRJXCghDb252ZXJzZRIiLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVxdWVzdBojLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSLBBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIABI0CgtzcGVha19hZ2FpbhgPIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWFrQWdhaW5IAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIk0KCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJEh0KEHJlcGxhY2VzX3R1cm5faWQYAiABKA1IAIgBAUITChFfcmVwbGFjZXNfdHVybl9pZCIvCgpTcGVha0FnYWluEg8KB3R1cm5faWQYASABKA0SEAoIZnJvbV9jdXQYAiABKAgiCwoJSW50ZXJydXB0IgcKBVBhdXNlIggKBlJlc3VtZSIdCgpTZXRQZXJzb25hEg8KB3BlcnNvbmEYASABKAkiGQoIU2V0Vm9pY2USDQoFdm9pY2UYASABKAkiHwoLU2V0TGFuZ3VhZ2USEAoIbGFuZ3VhZ2UYASABKAkihgEKCFNldFN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSIfCgtTZXRQYXRpZW5jZRIQCghwYXRpZW5jZRgBIAEoAiI2ChBQbGF5YmFja1Byb2dyZXNzEg8KB3R1cm5faWQYASABKA0SEQoJcGxheWVkX21zGAIgASgNIg8KDVJlcXVlc3RTdGF0dXMi7A0KDVNlcnZlck1lc3NhZ2USPAoPc2Vzc2lvbl9zdGFydGVkGAEgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RhcnRlZBgCIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RvcHBlZBgDIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0b3BwZWRIABJCChJwYXJ0aWFsX3RyYW5zY3JpcHQYBCABKAsyJC5hbmNob3Iuc2Vzc2lvbi52MS5QYXJ0aWFsVHJhbnNjcmlwdEgAEj4KEGZpbmFsX3RyYW5zY3JpcHQYBSABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5GaW5hbFRyYW5zY3JpcHRIABJBChJ0dXJuX2VuZF9wcmVkaWN0ZWQYBiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRW5kUHJlZGljdGVkSAASOgoOdHVybl9jb21taXR0ZWQYByABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuQ29tbWl0dGVkSAASOAoNcmVwbHlfc3RhcnRlZBgIIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U3RhcnRlZEgAEjIKCnJlcGx5X3RleHQYCSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVRleHRIABI0CgtyZXBseV9hdWRpbxgKIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9IABI2CgxhbmNob3JfYXVkaW8YCyABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5BbmNob3JBdWRpb0gAEjQKC3NwZWVjaF9tYXJrGAwgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoTWFya0gAEjoKDnBsYXliYWNrX3BhdXNlGA0gASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tQYXVzZUgAEjwKD3BsYXliYWNrX3Jlc3VtZRgOIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUmVzdW1lSAASOAoNcGxheWJhY2tfc3RvcBgPIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrU3RvcEgAEj8KEXJlcGx5X2F1ZGlvX2VuZGVkGBAgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0VuZGVkSAASOgoOcmVwbHlfZmluaXNoZWQYESABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUZpbmlzaGVkSAASNAoLdHVybl9mYWlsZWQYEiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRmFpbGVkSAASQAoRbGF0ZW5jeV93YXRlcmZhbGwYEyABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5MYXRlbmN5V2F0ZXJmYWxsSAASOAoNc3lzdGVtX3N0YXR1cxgUIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlN5c3RlbVN0YXR1c0gAEjwKD3Nlc3Npb25fdXBkYXRlZBgVIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25VcGRhdGVkSAASKQoFZXJyb3IYFiABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5FcnJvckgAEjgKDXNlc3Npb25fZW5kZWQYFyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uRW5kZWRIABI9ChBiYXJnZV9pbl9zZXR0bGVkGBggASgLMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblNldHRsZWRIABItCgdjaG9pY2VzGBkgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQ2hvaWNlc0gAEjoKDnNlcnZpY2Vfbm90aWNlGBogASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZU5vdGljZUgAEjgKDXJlcGx5X3NvdXJjZXMYGyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZXNIABIyCgp0dXJuX3NhdmVkGBwgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuVHVyblNhdmVkSAASMQoJYWRtaXNzaW9uGB0gASgLMhwuYW5jaG9yLnNlc3Npb24udjEuQWRtaXNzaW9uSAASNAoLdHVybl9zcG9rZW4YHiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuU3Bva2VuSABCCQoHbWVzc2FnZSKlAgoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCEhsKDnJldGVudGlvbl9kYXlzGAogASgNSACIAQESGAoLc2VudF91bml4X3MYCyABKAFIAYgBAUIRCg9fcmV0ZW50aW9uX2RheXNCDgoMX3NlbnRfdW5peF9zIr4BCgdDaG9pY2VzEhEKCWxhbmd1YWdlcxgBIAMoCRIuCgZ2b2ljZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5Wb2ljZUNob2ljZRIyCghwZXJzb25hcxgDIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBlcnNvbmFDaG9pY2USPAoQc2FtcGxlX3F1ZXN0aW9ucxgYIAMoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlNhbXBsZVF1ZXN0aW9ucyI2Cg9TYW1wbGVRdWVzdGlvbnMSEAoIbGFuZ3VhZ2UYASABKAkSEQoJcXVlc3Rpb25zGAIgAygJInAKC1ZvaWNlQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJbGFuZ3VhZ2VzGAMgAygJEg4KBmVuZ2luZRgEIAEoCRIOCgZjbG9uZWQYBSABKAgSFAoMc3R5bGVfZmllbGRzGBogAygJInAKDVBlcnNvbmFDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIwCgZ2b2ljZXMYGCADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5MYW5ndWFnZVZvaWNlIjAKDUxhbmd1YWdlVm9pY2USEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkiHgoNU3BlZWNoU3RhcnRlZBINCgVhdF9tcxgBIAEoDSIeCg1TcGVlY2hTdG9wcGVkEg0KBWF0X21zGAEgASgNIjIKEVBhcnRpYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSLgAQoPRmluYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SEAoIcmV2aXNpb24YAiABKA0SDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCRIXCgpjb25maWRlbmNlGAUgASgCSACIAQESJgoFd29yZHMYBiADKAsyFy5hbmNob3Iuc2Vzc2lvbi52MS5Xb3JkEiEKFGxhbmd1YWdlX3Byb2JhYmlsaXR5GAcgASgCSAGIAQFCDQoLX2NvbmZpZGVuY2VCFwoVX2xhbmd1YWdlX3Byb2JhYmlsaXR5Il4KBFdvcmQSDAoEdGV4dBgBIAEoCRIQCghzdGFydF9tcxgCIAEoDRIOCgZlbmRfbXMYAyABKA0SFwoKY29uZmlkZW5jZRgEIAEoAkgAiAEBQg0KC19jb25maWRlbmNlIjUKEFByZWRpY3Rvck9waW5pb24SDAoEbmFtZRgBIAEoCRITCgtwcm9iYWJpbGl0eRgCIAEoAiKBAgoQVHVybkVuZFByZWRpY3RlZBINCgVhdF9tcxgBIAEoDRIYCgtwcm9iYWJpbGl0eRgCIAEoAkgAiAEBEhEKCXByZWRpY3RvchgDIAEoCRIPCgd3YWl0X21zGAQgASgNEhAKCHBhdGllbmNlGAUgASgCEjMKCmRlY2lkZWRfYnkYBiABKA4yHy5hbmNob3Iuc2Vzc2lvbi52MS5XYWl0RGVjaXNpb24SNQoIb3BpbmlvbnMYByADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QcmVkaWN0b3JPcGluaW9uEhIKCnNpbGVuY2VfbXMYCCABKA1CDgoMX3Byb2JhYmlsaXR5ImIKDVR1cm5Db21taXR0ZWQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEh0KEHJlcGxhY2VzX3R1cm5faWQYAyABKA1IAIgBAUITChFfcmVwbGFjZXNfdHVybl9pZCIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCK8AgoKVHVyblNwb2tlbhIPCgd0dXJuX2lkGAEgASgNEh4KEXVzZXJfYmVnYW5fdW5peF9zGAIgASgBSACIAQESHgoRdXNlcl9lbmRlZF91bml4X3MYAyABKAFIAYgBARIfChJyZXBseV9iZWdhbl91bml4X3MYBCABKAFIAogBARIfChJyZXBseV9lbmRlZF91bml4X3MYBSABKAFIA4gBARIPCgdwZXJzb25hGAYgASgJEg8KB3NwZWFrZXIYByABKAkSDQoFdm9pY2UYCCABKAkSEAoIbGFuZ3VhZ2UYCSABKAlCFAoSX3VzZXJfYmVnYW5fdW5peF9zQhQKEl91c2VyX2VuZGVkX3VuaXhfc0IVChNfcmVwbHlfYmVnYW5fdW5peF9zQhUKE19yZXBseV9lbmRlZF91bml4X3MiQAoJVHVyblNhdmVkEg8KB3R1cm5faWQYASABKA0SFQoIaGVhcmRfbXMYAiABKA1IAIgBAUILCglfaGVhcmRfbXMiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkilQEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJEhEKCWxhbmd1YWdlcxgaIAMoCSKOAgoJR3B1U3RhdHVzEg8KB3ByZXNlbnQYASABKAgSGgoSdW5hdmFpbGFibGVfcmVhc29uGAIgASgJEhgKEG1lbW9yeV90b3RhbF9taWIYAyABKA0SFwoPbWVtb3J5X3VzZWRfbWliGAQgASgNEjUKCHNlcnZpY2VzGAUgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuR3B1U2VydmljZU1lbW9yeRIwCghwcmVzc3VyZRgGIAEoDjIeLmFuY2hvci5zZXNzaW9uLnYxLkdwdVByZXNzdXJlEiAKE3RlbXBlcmF0dXJlX2NlbHNpdXMYByABKA1IAIgBAUIWChRfdGVtcGVyYXR1cmVfY2Vsc2l1cyKCAQoQR3B1U2VydmljZU1lbW9yeRIPCgdzZXJ2aWNlGAEgASgJEhUKCHVzZWRfbWliGAIgASgNSACIAQESGAoLcGxhbm5lZF9taWIYAyABKA1IAYgBARIPCgdsZWFraW5nGAQgASgIQgsKCV91c2VkX21pYkIOCgxfcGxhbm5lZF9taWIifQoOU2Vzc2lvblVwZGF0ZWQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIQCghwYXRpZW5jZRgEIAEoAhInCgVzdHlsZRgFIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlN0eWxlIoMBCgVTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiPgoNU2VydmljZU5vdGljZRIMCgRjb2RlGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIPCgdtZXNzYWdlGAMgASgJImcKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgSGgoNcmV0cnlfYWZ0ZXJfcxgEIAEoDUgAiAEBQhAKDl9yZXRyeV9hZnRlcl9zImgKCUFkbWlzc2lvbhIwCgVzdGF0ZRgBIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvblN0YXRlEhAKCHBvc2l0aW9uGAIgASgNEhcKD2V4cGVjdGVkX3dhaXRfcxgDIAEoDSItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq8wEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFEiEKHUJBUkdFX0lOX1ZFUkRJQ1RfQ09OVElOVUFUSU9OEAYqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAyqPAQoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIZChVHUFVfUFJFU1NVUkVfRUxFVkFURUQQAhIVChFHUFVfUFJFU1NVUkVfSElHSBADEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBAEKmwKDkFkbWlzc2lvblN0YXRlEh8KG0FETUlTU0lPTl9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0FETUlTU0lPTl9TVEFURV9XQUlUSU5HEAESHAoYQURNSVNTSU9OX1NUQVRFX0FETUlUVEVEEAIyaQoOU2Vzc2lvblNlcnZpY2USVwoIQ29udmVyc2USIi5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlcXVlc3QaIy5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * One message from a gRPC client.
@@ -192,6 +192,14 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
      */
     value: SetPatience;
     case: "setPatience";
+  } | {
+    /**
+     * Speaks a reply again, or goes on with one that was cut off.
+     *
+     * @generated from field: anchor.session.v1.SpeakAgain speak_again = 15;
+     */
+    value: SpeakAgain;
+    case: "speakAgain";
   } | { case: undefined; value?: undefined };
 };
 
@@ -408,6 +416,15 @@ export type TextInput = Message<"anchor.session.v1.TextInput"> & {
    * @generated from field: string text = 1;
    */
   text: string;
+
+  /**
+   * Id of the turn that this one replaces: what the user said was misheard. Of that turn nothing stays in the history; a
+   * reply to it that is playing stops. An id that the conversation has not given to any turn is refused with
+   * `session.unknown_turn`, and the text is not answered.
+   *
+   * @generated from field: optional uint32 replaces_turn_id = 2;
+   */
+  replacesTurnId?: number | undefined;
 };
 
 /**
@@ -416,6 +433,36 @@ export type TextInput = Message<"anchor.session.v1.TextInput"> & {
  */
 export const TextInputSchema: GenMessage<TextInput> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 7);
+
+/**
+ * Speaks a reply again, as a turn of its own whose `reply_started` has the engine `again`. A reply that is playing stops.
+ * Refused with `session.nothing_to_speak` when the text of that reply, or more of it, is not known: the server knows that
+ * of the last replies of a session, and what was heard of all replies in the history.
+ *
+ * @generated from message anchor.session.v1.SpeakAgain
+ */
+export type SpeakAgain = Message<"anchor.session.v1.SpeakAgain"> & {
+  /**
+   * Id of the reply's turn.
+   *
+   * @generated from field: uint32 turn_id = 1;
+   */
+  turnId: number;
+
+  /**
+   * Whether to speak only what was not heard, from the word at which the reply was cut off.
+   *
+   * @generated from field: bool from_cut = 2;
+   */
+  fromCut: boolean;
+};
+
+/**
+ * Describes the message anchor.session.v1.SpeakAgain.
+ * Use `create(SpeakAgainSchema)` to create a new message.
+ */
+export const SpeakAgainSchema: GenMessage<SpeakAgain> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 8);
 
 /**
  * Stops the reply.
@@ -430,7 +477,7 @@ export type Interrupt = Message<"anchor.session.v1.Interrupt"> & {
  * Use `create(InterruptSchema)` to create a new message.
  */
 export const InterruptSchema: GenMessage<Interrupt> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 8);
+  messageDesc(file_anchor_session_v1_session, 9);
 
 /**
  * Pauses the reply.
@@ -445,7 +492,7 @@ export type Pause = Message<"anchor.session.v1.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 9);
+  messageDesc(file_anchor_session_v1_session, 10);
 
 /**
  * Resumes a paused reply.
@@ -460,7 +507,7 @@ export type Resume = Message<"anchor.session.v1.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 10);
+  messageDesc(file_anchor_session_v1_session, 11);
 
 /**
  * Changes the persona.
@@ -481,7 +528,7 @@ export type SetPersona = Message<"anchor.session.v1.SetPersona"> & {
  * Use `create(SetPersonaSchema)` to create a new message.
  */
 export const SetPersonaSchema: GenMessage<SetPersona> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 11);
+  messageDesc(file_anchor_session_v1_session, 12);
 
 /**
  * Changes the voice.
@@ -502,7 +549,7 @@ export type SetVoice = Message<"anchor.session.v1.SetVoice"> & {
  * Use `create(SetVoiceSchema)` to create a new message.
  */
 export const SetVoiceSchema: GenMessage<SetVoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 12);
+  messageDesc(file_anchor_session_v1_session, 13);
 
 /**
  * Changes the language. The language's default voice replaces a selected voice that does not speak it.
@@ -523,7 +570,7 @@ export type SetLanguage = Message<"anchor.session.v1.SetLanguage"> & {
  * Use `create(SetLanguageSchema)` to create a new message.
  */
 export const SetLanguageSchema: GenMessage<SetLanguage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 13);
+  messageDesc(file_anchor_session_v1_session, 14);
 
 /**
  * Changes the speaking style; an absent field stays unchanged.
@@ -565,7 +612,7 @@ export type SetStyle = Message<"anchor.session.v1.SetStyle"> & {
  * Use `create(SetStyleSchema)` to create a new message.
  */
 export const SetStyleSchema: GenMessage<SetStyle> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 14);
+  messageDesc(file_anchor_session_v1_session, 15);
 
 /**
  * Scales the end-of-turn wait: how long a silence lasts before the user's turn counts as over.
@@ -586,7 +633,7 @@ export type SetPatience = Message<"anchor.session.v1.SetPatience"> & {
  * Use `create(SetPatienceSchema)` to create a new message.
  */
 export const SetPatienceSchema: GenMessage<SetPatience> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 15);
+  messageDesc(file_anchor_session_v1_session, 16);
 
 /**
  * Reports the playback position of a reply: how much of it the client has played to the user.
@@ -614,7 +661,7 @@ export type PlaybackProgress = Message<"anchor.session.v1.PlaybackProgress"> & {
  * Use `create(PlaybackProgressSchema)` to create a new message.
  */
 export const PlaybackProgressSchema: GenMessage<PlaybackProgress> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 16);
+  messageDesc(file_anchor_session_v1_session, 17);
 
 /**
  * Requests a `system_status`.
@@ -629,7 +676,7 @@ export type RequestStatus = Message<"anchor.session.v1.RequestStatus"> & {
  * Use `create(RequestStatusSchema)` to create a new message.
  */
 export const RequestStatusSchema: GenMessage<RequestStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 17);
+  messageDesc(file_anchor_session_v1_session, 18);
 
 /**
  * Any message from the server.
@@ -872,6 +919,14 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
      */
     value: Admission;
     case: "admission";
+  } | {
+    /**
+     * When and by whom a turn was spoken.
+     *
+     * @generated from field: anchor.session.v1.TurnSpoken turn_spoken = 30;
+     */
+    value: TurnSpoken;
+    case: "turnSpoken";
   } | { case: undefined; value?: undefined };
 };
 
@@ -880,7 +935,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
  * Use `create(ServerMessageSchema)` to create a new message.
  */
 export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 18);
+  messageDesc(file_anchor_session_v1_session, 19);
 
 /**
  * The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
@@ -959,6 +1014,14 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
    * @generated from field: optional uint32 retention_days = 10;
    */
   retentionDays?: number | undefined;
+
+  /**
+   * Time at which this was sent, in seconds since 1970 on the server's clock: the difference to the client's clock makes
+   * the times of `turn_spoken` comparable with it.
+   *
+   * @generated from field: optional double sent_unix_s = 11;
+   */
+  sentUnixS?: number | undefined;
 };
 
 /**
@@ -966,7 +1029,7 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
  * Use `create(SessionStartedSchema)` to create a new message.
  */
 export const SessionStartedSchema: GenMessage<SessionStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 19);
+  messageDesc(file_anchor_session_v1_session, 20);
 
 /**
  * Available languages, voices and personas.
@@ -1008,7 +1071,7 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
  * Use `create(ChoicesSchema)` to create a new message.
  */
 export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 20);
+  messageDesc(file_anchor_session_v1_session, 21);
 
 /**
  * Questions to begin with, in one language.
@@ -1036,7 +1099,7 @@ export type SampleQuestions = Message<"anchor.session.v1.SampleQuestions"> & {
  * Use `create(SampleQuestionsSchema)` to create a new message.
  */
 export const SampleQuestionsSchema: GenMessage<SampleQuestions> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 21);
+  messageDesc(file_anchor_session_v1_session, 22);
 
 /**
  * A voice that the client may select.
@@ -1092,7 +1155,7 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
  * Use `create(VoiceChoiceSchema)` to create a new message.
  */
 export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 22);
+  messageDesc(file_anchor_session_v1_session, 23);
 
 /**
  * A persona that the client may select.
@@ -1134,7 +1197,7 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
  * Use `create(PersonaChoiceSchema)` to create a new message.
  */
 export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 23);
+  messageDesc(file_anchor_session_v1_session, 24);
 
 /**
  * The voice that speaks a language.
@@ -1162,7 +1225,7 @@ export type LanguageVoice = Message<"anchor.session.v1.LanguageVoice"> & {
  * Use `create(LanguageVoiceSchema)` to create a new message.
  */
 export const LanguageVoiceSchema: GenMessage<LanguageVoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 24);
+  messageDesc(file_anchor_session_v1_session, 25);
 
 /**
  * Start of the user's speech.
@@ -1183,7 +1246,7 @@ export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
  * Use `create(SpeechStartedSchema)` to create a new message.
  */
 export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 25);
+  messageDesc(file_anchor_session_v1_session, 26);
 
 /**
  * End of the user's speech.
@@ -1204,7 +1267,7 @@ export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
  * Use `create(SpeechStoppedSchema)` to create a new message.
  */
 export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 26);
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * Partial transcript of the user's current turn.
@@ -1232,7 +1295,7 @@ export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> &
  * Use `create(PartialTranscriptSchema)` to create a new message.
  */
 export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * Final transcript of a user turn.
@@ -1295,7 +1358,7 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  * Use `create(FinalTranscriptSchema)` to create a new message.
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * A transcribed word with its timestamps.
@@ -1337,7 +1400,7 @@ export type Word = Message<"anchor.session.v1.Word"> & {
  * Use `create(WordSchema)` to create a new message.
  */
 export const WordSchema: GenMessage<Word> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * Probability from one part of a composite predictor.
@@ -1365,7 +1428,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it.
@@ -1435,7 +1498,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * The user's turn is over.
@@ -1456,6 +1519,13 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
    * @generated from field: string text = 2;
    */
   text: string;
+
+  /**
+   * Id of the turn that this one replaces, as in `text_input`; absent for others.
+   *
+   * @generated from field: optional uint32 replaces_turn_id = 3;
+   */
+  replacesTurnId?: number | undefined;
 };
 
 /**
@@ -1463,7 +1533,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * The anchor starts to answer.
@@ -1479,7 +1549,8 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
   turnId: number;
 
   /**
-   * Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases.
+   * Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases, `again` for what
+   * `speak_again` asked for.
    *
    * @generated from field: string engine = 2;
    */
@@ -1491,7 +1562,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * The passages of the knowledge folder that a reply is taken from.
@@ -1519,7 +1590,7 @@ export type ReplySources = Message<"anchor.session.v1.ReplySources"> & {
  * Use `create(ReplySourcesSchema)` to create a new message.
  */
 export const ReplySourcesSchema: GenMessage<ReplySources> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * A passage of the knowledge folder.
@@ -1561,7 +1632,7 @@ export type ReplySource = Message<"anchor.session.v1.ReplySource"> & {
  * Use `create(ReplySourceSchema)` to create a new message.
  */
 export const ReplySourceSchema: GenMessage<ReplySource> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Next part of the reply's text.
@@ -1589,7 +1660,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * Position of the audio frames that follow.
@@ -1617,7 +1688,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * A run of the reply's audio.
@@ -1638,7 +1709,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * Position of a span of the reply's text in the reply's audio.
@@ -1680,7 +1751,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * Pauses playback of a reply.
@@ -1701,7 +1772,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * Resumes playback of a reply.
@@ -1722,7 +1793,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * Stops playback of a reply and discards its audio.
@@ -1743,7 +1814,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
@@ -1779,7 +1850,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * All audio of a reply has been sent.
@@ -1807,7 +1878,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * A reply is over.
@@ -1857,7 +1928,85 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 46);
+
+/**
+ * When and by whom a turn was spoken. Sent before its reply starts, and again when that is over; the later message
+ * replaces the earlier one. Times are in seconds since 1970 on the server's clock.
+ *
+ * @generated from message anchor.session.v1.TurnSpoken
+ */
+export type TurnSpoken = Message<"anchor.session.v1.TurnSpoken"> & {
+  /**
+   * Id of the turn.
+   *
+   * @generated from field: uint32 turn_id = 1;
+   */
+  turnId: number;
+
+  /**
+   * Start of the user's speech, or arrival of what they wrote or asked for; absent when neither began the turn.
+   *
+   * @generated from field: optional double user_began_unix_s = 2;
+   */
+  userBeganUnixS?: number | undefined;
+
+  /**
+   * End of the user's speech, or the same arrival.
+   *
+   * @generated from field: optional double user_ended_unix_s = 3;
+   */
+  userEndedUnixS?: number | undefined;
+
+  /**
+   * When the first sample of the reply was heard; absent while none was.
+   *
+   * @generated from field: optional double reply_began_unix_s = 4;
+   */
+  replyBeganUnixS?: number | undefined;
+
+  /**
+   * End of the reply; absent until it is over, and when none of it was heard.
+   *
+   * @generated from field: optional double reply_ended_unix_s = 5;
+   */
+  replyEndedUnixS?: number | undefined;
+
+  /**
+   * Id of the persona that speaks.
+   *
+   * @generated from field: string persona = 6;
+   */
+  persona: string;
+
+  /**
+   * Display name of that persona.
+   *
+   * @generated from field: string speaker = 7;
+   */
+  speaker: string;
+
+  /**
+   * Voice id; empty for the language's default voice.
+   *
+   * @generated from field: string voice = 8;
+   */
+  voice: string;
+
+  /**
+   * Language of the reply, ISO 639-1.
+   *
+   * @generated from field: string language = 9;
+   */
+  language: string;
+};
+
+/**
+ * Describes the message anchor.session.v1.TurnSpoken.
+ * Use `create(TurnSpokenSchema)` to create a new message.
+ */
+export const TurnSpokenSchema: GenMessage<TurnSpoken> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * A turn as stored: what the user said, and of the reply what was heard. A later message for the same turn replaces it.
@@ -1885,7 +2034,7 @@ export type TurnSaved = Message<"anchor.session.v1.TurnSaved"> & {
  * Use `create(TurnSavedSchema)` to create a new message.
  */
 export const TurnSavedSchema: GenMessage<TurnSaved> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * A reply failed.
@@ -1920,7 +2069,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
@@ -2012,7 +2161,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * Health of the system.
@@ -2048,7 +2197,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * A capability that is reduced or switched off at present.
@@ -2076,7 +2225,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 50);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
  * Status of one service.
@@ -2132,7 +2281,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 51);
+  messageDesc(file_anchor_session_v1_session, 53);
 
 /**
  * Summary of the GPUs.
@@ -2195,7 +2344,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 52);
+  messageDesc(file_anchor_session_v1_session, 54);
 
 /**
  * GPU memory held by one service.
@@ -2237,7 +2386,7 @@ export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
  * Use `create(GpuServiceMemorySchema)` to create a new message.
  */
 export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 53);
+  messageDesc(file_anchor_session_v1_session, 55);
 
 /**
  * Current settings of the session.
@@ -2286,7 +2435,7 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 54);
+  messageDesc(file_anchor_session_v1_session, 56);
 
 /**
  * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
@@ -2328,7 +2477,7 @@ export type Style = Message<"anchor.session.v1.Style"> & {
  * Use `create(StyleSchema)` to create a new message.
  */
 export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 55);
+  messageDesc(file_anchor_session_v1_session, 57);
 
 /**
  * A service or a capability is impaired, or has recovered. The session continues in both cases. After
@@ -2365,7 +2514,7 @@ export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
  * Use `create(ServiceNoticeSchema)` to create a new message.
  */
 export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 56);
+  messageDesc(file_anchor_session_v1_session, 58);
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
@@ -2409,7 +2558,7 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 57);
+  messageDesc(file_anchor_session_v1_session, 59);
 
 /**
  * Whether the user may speak now: as many people speak at a time as the machine can answer, and others wait in a queue.
@@ -2445,7 +2594,7 @@ export type Admission = Message<"anchor.session.v1.Admission"> & {
  * Use `create(AdmissionSchema)` to create a new message.
  */
 export const AdmissionSchema: GenMessage<Admission> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 58);
+  messageDesc(file_anchor_session_v1_session, 60);
 
 /**
  * The session is over; reports the reason.
@@ -2473,7 +2622,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 59);
+  messageDesc(file_anchor_session_v1_session, 61);
 
 /**
  * How the end of the user's turn is detected.
