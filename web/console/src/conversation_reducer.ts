@@ -77,10 +77,11 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "sessionEnded":
       return sessionReducer(state, message);
     case "turnEndPredicted":
+      return { ...state, wait: message.value };
     case "replyAudioEnded":
     case "anchorAudio":
     case "turnSaved":
-      // The console shows neither endpointing nor what is stored; the player handles audio. Over a WebSocket, audio has its own frames.
+      // The console does not show what is stored; the player handles audio. Over a WebSocket, audio has its own frames.
       return state;
     default:
       return assertNever(message);

@@ -8,6 +8,7 @@ import type {
   ServiceNotice,
   ServiceStatus,
   SessionUpdated,
+  TurnEndPredicted,
 } from "@ai-anchor/client";
 import { newTurn, type Turn } from "./turn";
 
@@ -39,6 +40,8 @@ export interface Conversation {
   /** Active service notices in the order in which they began, one per code. */
   serviceNotices: readonly ServiceNotice[];
   turns: readonly Turn[];
+  /** The end-of-turn wait of the latest silence; null before the first. */
+  wait: TurnEndPredicted | null;
   settings: Settings | null;
   choices: Choices | null;
   services: readonly ServiceStatus[];
@@ -60,6 +63,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   notice: "",
   serviceNotices: [],
   turns: [],
+  wait: null,
   settings: null,
   choices: null,
   services: [],

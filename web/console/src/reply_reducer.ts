@@ -60,7 +60,11 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
         anchor: "idle",
       };
     case "latencyWaterfall":
-      return updateTurn(state, turnId, () => ({ latency: message.value }));
+      return updateTurn(state, turnId, (turn) => ({
+        latency: message.value,
+        // Both have the time at which the silence began: a wait of another silence does not explain this turn.
+        wait: state.wait?.atMs === message.value.speechEndMs ? state.wait : turn.wait,
+      }));
   }
 }
 
@@ -78,4 +82,6 @@ export const EMPTY_REPLY = {
   playedMs: null,
   heardText: null,
   interrupted: false,
+  latency: null,
+  wait: null,
 };

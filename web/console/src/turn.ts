@@ -1,5 +1,5 @@
 /** One turn: the user's words, the reply, and how much of it was heard. */
-import type { LatencyWaterfall, ReplySource } from "@ai-anchor/client";
+import type { LatencyWaterfall, ReplySource, TurnEndPredicted } from "@ai-anchor/client";
 
 /** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
@@ -32,6 +32,8 @@ export interface Turn {
   interrupted: boolean;
   failure: string;
   latency: LatencyWaterfall | null;
+  /** The end-of-turn wait from which the latency counts; null for a turn without one. */
+  wait: TurnEndPredicted | null;
 }
 
 export function newTurn(epoch: number, id: number): Turn {
@@ -52,5 +54,6 @@ export function newTurn(epoch: number, id: number): Turn {
     interrupted: false,
     failure: "",
     latency: null,
+    wait: null,
   };
 }

@@ -1,12 +1,9 @@
 import type { Conversation } from "../conversation_state";
-import { formatDuration } from "../format";
-import { percentile, responseMs } from "../latency";
 import { EnginesPanel } from "./EnginesPanel";
 import { ExportButtons } from "./ExportButtons";
 import { GpuPanel } from "./GpuPanel";
 import { CloseIcon } from "./icons";
-import { LatencyHistory } from "./LatencyHistory";
-import { Waterfall } from "./Waterfall";
+import { LatencyCard } from "./LatencyCard";
 
 interface SidePanelProps {
   conversation: Conversation;
@@ -31,36 +28,5 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
         <ExportButtons conversation={conversation} />
       </section>
     </aside>
-  );
-}
-
-function LatencyCard({ conversation: { turns } }: { conversation: Conversation }) {
-  const waterfalls = turns.flatMap(({ latency }) => latency ?? []);
-  const responses = waterfalls.flatMap((latency) => responseMs(latency) ?? []);
-  const latest = waterfalls.at(-1);
-  const figure = (share: number) => {
-    const ms = percentile(responses, share);
-    return ms === undefined ? "–" : formatDuration(ms);
-  };
-  return (
-    <section class="card" aria-label="Latency">
-      <h2>Time to the first sound</h2>
-      <dl class="figures">
-        <div>
-          <dt>Last</dt>
-          <dd>{responses.length > 0 ? formatDuration(responses.at(-1) ?? 0) : "–"}</dd>
-        </div>
-        <div>
-          <dt>p50</dt>
-          <dd>{figure(0.5)}</dd>
-        </div>
-        <div>
-          <dt>p95</dt>
-          <dd>{figure(0.95)}</dd>
-        </div>
-      </dl>
-      {latest ? <Waterfall latency={latest} /> : <p class="empty">The steps of each answer appear here.</p>}
-      {responses.length > 1 && <LatencyHistory responses={responses} budgetMs={latest?.budgetMs ?? 0} />}
-    </section>
   );
 }

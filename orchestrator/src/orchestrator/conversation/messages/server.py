@@ -398,14 +398,16 @@ class TurnFailed:
 
 @dataclass(frozen=True, slots=True)
 class LatencyWaterfall:
-    """Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in
-    which they occur; a stage that did not occur is absent.
+    """Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, or, of a written
+    turn, after its commit, in the order in which they occur; a stage that has not occurred is absent.
     """
 
     turn_id: int
     """Id of the turn."""
     speech_end_ms: int
-    """End of the user's speech, in milliseconds on the audio clock."""
+    """End of the user's speech, in milliseconds on the audio clock: `at_ms` of the `turn_end_predicted` that explains
+    the wait. 0 for a written turn.
+    """
     speech_stopped_ms: int | None = None
     """Turn detection reported the silence."""
     final_transcript_ms: int | None = None
@@ -549,7 +551,8 @@ ServerMessage = (
     | ReplyFinished
     # The reply failed.
     | TurnFailed
-    # Latency of each stage of this turn.
+    # Latency of each stage of this turn. Sent at the first sound of its reply, and again after `reply_finished` with
+    # the stages reached since; the later message replaces the earlier one.
     | LatencyWaterfall
     # Health of the services.
     | SystemStatus

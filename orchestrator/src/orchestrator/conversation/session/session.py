@@ -52,6 +52,7 @@ from orchestrator.conversation.model.events import (
     Action,
     Connected,
     Disconnected,
+    FirstSampleHeard,
     PlaceChanged,
     PolicyEvent,
     ProcessStopping,
@@ -311,6 +312,8 @@ class Session:
                 self._outbox.send(messages.SpeechStopped(event.at_ms))
             case EndTurn():
                 self._waterfall.record_speech_end(self._clock.now_ms, self._event_s)
+            case FirstSampleHeard():
+                self._active_reply.report_latency(event.turn_id)
             case ReplyFailed():
                 self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
             case _:

@@ -786,7 +786,8 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "turnFailed";
   } | {
     /**
-     * Latency of each stage of this turn.
+     * Latency of each stage of this turn. Sent at the first sound of its reply, and again after `reply_finished` with the
+     * stages reached since; the later message replaces the earlier one.
      *
      * @generated from field: anchor.session.v1.LatencyWaterfall latency_waterfall = 19;
      */
@@ -1846,8 +1847,8 @@ export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 45);
 
 /**
- * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
- * they occur; a stage that did not occur is absent.
+ * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, or, of a written turn,
+ * after its commit, in the order in which they occur; a stage that has not occurred is absent.
  *
  * @generated from message anchor.session.v1.LatencyWaterfall
  */
@@ -1860,7 +1861,8 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
   turnId: number;
 
   /**
-   * End of the user's speech, in milliseconds on the audio clock.
+   * End of the user's speech, in milliseconds on the audio clock: `at_ms` of the `turn_end_predicted` that explains the
+   * wait. 0 for a written turn.
    *
    * @generated from field: uint32 speech_end_ms = 2;
    */
