@@ -12,6 +12,7 @@ import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
 import { microphoneErrorMessage } from "./error_messages";
+import { EventLog } from "./event_log";
 import { LevelFeed } from "./level";
 import type { TalkMode } from "./phase";
 import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
@@ -37,6 +38,7 @@ export class ConsoleStore {
   /** Peaks of the reply, as it plays. */
   readonly replyLevel = new LevelFeed();
   readonly soundSupport = soundSupport();
+  readonly eventLog = new EventLog();
   readonly #url: string;
   readonly #storage: Storage;
   readonly #listeners = new Set<() => void>();
@@ -258,6 +260,7 @@ export class ConsoleStore {
   }
 
   #dispatch(event: ConversationEvent): void {
+    this.eventLog.record(event, this.#nowMs(), Date.now());
     this.#update({ conversation: conversationReducer(this.#state.conversation, event) });
   }
 

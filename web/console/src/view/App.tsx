@@ -44,7 +44,7 @@ export function App({ store }: { store: ConsoleStore }) {
         <Captions conversation={conversation} mode={preferences.mode} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
-      {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}
+      {panelOpen && <SidePanel store={store} conversation={conversation} onClose={togglePanel} />}
       <Announcer conversation={conversation} />
       {dialog === "settings" && (
         <SettingsDialog
