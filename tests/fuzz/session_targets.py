@@ -52,6 +52,9 @@ MESSAGES: tuple[dict[str, Any], ...] = (
     {"type": "set_language", "language": "de"},
     {"type": "set_style", "pace": 1.2, "warmth": 0.3},
     {"type": "set_patience", "patience": 1.5},
+    {"type": "set_barge_in", "stop_ms": 300, "min_words": 2},
+    {"type": "ping", "ping_id": 7},
+    {"type": "set_speech_activity", "enabled": True},
     {"type": "playback_progress", "turn_id": 1, "played_ms": 120},
     {"type": "request_status"},
 )

@@ -2,6 +2,7 @@
 import type { ClientMessage, ServerMessage } from "./messages";
 import { Microphone, MICROPHONE_HZ, type MicrophoneSettings } from "./microphone";
 import { Player } from "./player";
+import { RecordingFeed } from "./recording";
 import { type Connection, type ReplyReceived, Session, type SessionStart, type SocketUrl } from "./session";
 import type { PlaybackReport } from "./worklets/jitter_buffer";
 
@@ -45,6 +46,8 @@ export class Anchor {
   #playerPromise: Promise<Player> | null = null;
   #microphone: Microphone | null = null;
   #isMuted = false;
+  #recording: RecordingFeed | null = null;
+  #onRecordingStopped: () => void = () => undefined;
   #outputDeviceId: string | undefined;
   // Position from the last `reply_audio`, and how much audio has arrived since.
   #replyPosition: { turnId: number; offsetMs: number } | undefined;
@@ -120,6 +123,8 @@ export class Anchor {
     const microphone = await Microphone.open({
       deviceId,
       onFrame: (pcm, peak) => {
+        // A recording is heard in its place.
+        if (this.#recording) return;
         if (!this.#isMuted) this.#session.sendAudio(pcm);
         this.#options.onLevel?.(peak);
       },
@@ -145,6 +150,38 @@ export class Anchor {
     await microphone?.close();
   }
 
+  /**
+   * Sends a recording as if it were spoken, at the speed of speech: PCM16 mono at `MICROPHONE_HZ`. Nothing of the
+   * microphone is sent meanwhile. Resolves to true at its end, to false when it was stopped, or another one began.
+   */
+  playRecording(samples: Int16Array): Promise<boolean> {
+    this.stopRecording();
+    return new Promise((resolve) => {
+      this.#onRecordingStopped = () => {
+        resolve(false);
+      };
+      this.#recording = new RecordingFeed({
+        samples,
+        onFrame: (pcm, peak) => {
+          this.#session.sendAudio(pcm);
+          this.#options.onLevel?.(peak);
+        },
+        onEnd: () => {
+          this.#recording = null;
+          resolve(true);
+        },
+      });
+    });
+  }
+
+  /** Stops `playRecording`; nothing while none plays. */
+  stopRecording(): void {
+    if (!this.#recording) return;
+    this.#recording.stop();
+    this.#recording = null;
+    this.#onRecordingStopped();
+  }
+
   /** Plays through another device; rejects with the browser's `DOMException` when it is not available. */
   async setOutputDevice(deviceId: string): Promise<void> {
     this.#outputDeviceId = deviceId;
@@ -153,6 +190,7 @@ export class Anchor {
 
   /** Ends the session and releases all devices. */
   async close(): Promise<void> {
+    this.stopRecording();
     this.#session.close();
     await this.closeMicrophone();
     const player = await this.#playerPromise;

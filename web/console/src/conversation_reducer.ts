@@ -81,7 +81,10 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "replyAudioEnded":
     case "anchorAudio":
     case "turnSaved":
-      // The console does not show what is stored; the player handles audio. Over a WebSocket, audio has its own frames.
+    case "pong":
+    case "speechActivity":
+      // The console does not show what is stored, nor these measurements; the player handles audio. Over a WebSocket, audio
+      // has its own frames.
       return state;
     default:
       return assertNever(message);

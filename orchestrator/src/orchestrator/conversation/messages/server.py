@@ -86,6 +86,8 @@ class SessionStarted:
     """Factor of the end-of-turn wait, as in `set_patience`."""
     retention_days: int | None = None
     """How long the conversation is kept after its last use, in days; absent where nothing is stored."""
+    barge_in: BargeIn | None = None
+    """What stops a reply when the user speaks over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,6 +444,20 @@ class SessionUpdated:
     """Factor of the end-of-turn wait, as in `set_patience`."""
     style: Style | None = None
     """Speaking style."""
+    barge_in: BargeIn | None = None
+    """What stops a reply when the user speaks over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """What stops a reply when the user speaks over it, as in `set_barge_in`; for an absent field the server's default
+    applies.
+    """
+
+    stop_ms: int | None = None
+    """Length of the speech that stops the reply, with or without words, in milliseconds."""
+    min_words: int | None = None
+    """The fewest words that stop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,6 +504,26 @@ class Error:
     """Whether a retry may succeed."""
     retry_after_s: int | None = None
     """After how many seconds a retry may succeed; absent when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechActivity:
+    """Probability of speech at one moment, from voice activity detection. Not sent with manual turn detection, nor
+    while vad-service is away.
+    """
+
+    at_ms: int
+    """End of the analysed audio, in milliseconds on the audio clock."""
+    probability: float
+    """Probability of speech, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a `ping`."""
+
+    ping_id: int
+    """The number of the `ping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -574,5 +610,9 @@ ServerMessage = (
     | TurnSaved
     # Whether the user may speak, where all places were taken. Only sent to clients that wait.
     | Admission
+    # The answer to a `ping`.
+    | Pong
+    # Probability of speech in the microphone audio, at most ten times a second; only sent to clients that subscribed.
+    | SpeechActivity
 )
 """Any message from the server."""

@@ -17,9 +17,11 @@ from orchestrator.conversation.messages.client import (
     EndTurn,
     Interrupt,
     Pause,
+    Ping,
     PlaybackProgress,
     RequestStatus,
     Resume,
+    SetSpeechActivity,
     TextInput,
 )
 from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecision, Word
@@ -48,6 +50,14 @@ class FirstSampleHeard:
 
     turn_id: int
     at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityReported:
+    """The microphone had speech with this probability at `at_ms`."""
+
+    at_ms: int
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,9 @@ SessionEvent = (
     Preference
     | PlaybackProgress
     | RequestStatus
+    | Ping
+    | SetSpeechActivity
+    | ActivityReported
     | ServiceLost
     | ServiceRecovered
     | Connected

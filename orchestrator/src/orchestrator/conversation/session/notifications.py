@@ -41,6 +41,7 @@ def greeting_messages(
         resumed=resumed,
         patience=preferences.patience,
         retention_days=retention_days,
+        barge_in=preferences.barge_in,
     )
     yield choices(services)
     if resumed:
@@ -51,7 +52,12 @@ def session_updated(conversation: Conversation) -> SessionUpdated:
     """The current preferences."""
     preferences = conversation.preferences
     return SessionUpdated(
-        preferences.language, preferences.voice, preferences.persona, preferences.patience, preferences.style
+        preferences.language,
+        preferences.voice,
+        preferences.persona,
+        preferences.patience,
+        preferences.style,
+        preferences.barge_in,
     )
 
 

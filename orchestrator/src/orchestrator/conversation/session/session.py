@@ -24,12 +24,15 @@ from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
+    Ping,
     PlaybackProgress,
     RequestStatus,
     SessionStart,
+    SetBargeIn,
     SetLanguage,
     SetPatience,
     SetPersona,
+    SetSpeechActivity,
     SetStyle,
     SetVoice,
     TextInput,
@@ -38,6 +41,7 @@ from orchestrator.conversation.messages.client import (
 from orchestrator.conversation.messages.server import (
     BargeInVerdict,
     Error,
+    Pong,
     ServiceNotice,
     SessionEnded,
     TurnCommitted,
@@ -50,6 +54,7 @@ from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     Action,
+    ActivityReported,
     Connected,
     Disconnected,
     FirstSampleHeard,
@@ -131,6 +136,7 @@ class Session:
             retention_days=retention_days,
         )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
+        self._turn_taking.set_barge_in(conversation.preferences.barge_in)
         self._place = (places or UnlimitedPlaces()).open(self._on_place_changed)
         self._word_times = start.word_times
         self._spoken_language = SpokenLanguage(
@@ -344,10 +350,16 @@ class Session:
                     self._outbox.send(ServiceNotice(event.error.code, active=False, message=message))
             case PlaybackProgress():
                 self._active_reply.on_playback_progress(event)
-            case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience():
+            case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience() | SetBargeIn():
                 self._set_preference(event)
             case RequestStatus():
                 self._outbox.send(await self._services.system_status())
+            case Ping():
+                self._outbox.send(Pong(event.ping_id))
+            case SetSpeechActivity():
+                self._speech_input.report_activity(enabled=event.enabled)
+            case ActivityReported():
+                self._outbox.send(messages.SpeechActivity(event.at_ms, event.probability))
             case TurnStored():
                 self._outbox.send(TurnSaved(event.turn_id, event.heard_ms))
             case PlaceChanged():
@@ -378,6 +390,8 @@ class Session:
                 preferences.set(SetVoice(""))
         if isinstance(event, SetPatience):
             self._turn_taking.endpointing.patience = event.patience
+        if isinstance(event, SetBargeIn):
+            self._turn_taking.set_barge_in(self._conversation.preferences.barge_in)
         self._outbox.send(session_updated(self._conversation))
 
     def _continue_cut_off_turn(self) -> None:

@@ -27,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzIrYNCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSAASLQoHY2hvaWNlcxgZIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkNob2ljZXNIABI6Cg5zZXJ2aWNlX25vdGljZRgaIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VOb3RpY2VIABI4Cg1yZXBseV9zb3VyY2VzGBsgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTb3VyY2VzSAASMgoKdHVybl9zYXZlZBgcIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5TYXZlZEgAEjEKCWFkbWlzc2lvbhgdIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvbkgAQgkKB21lc3NhZ2Ui+wEKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAhIbCg5yZXRlbnRpb25fZGF5cxgKIAEoDUgAiAEBQhEKD19yZXRlbnRpb25fZGF5cyKAAQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlIloKC1ZvaWNlQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJbGFuZ3VhZ2VzGAMgAygJEg4KBmVuZ2luZRgEIAEoCRIOCgZjbG9uZWQYBSABKAgiPgoNUGVyc29uYUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCJACglUdXJuU2F2ZWQSDwoHdHVybl9pZBgBIAEoDRIVCghoZWFyZF9tcxgCIAEoDUgAiAEBQgsKCV9oZWFyZF9tcyI8CgpUdXJuRmFpbGVkEg8KB3R1cm5faWQYASABKA0SDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIv0DChBMYXRlbmN5V2F0ZXJmYWxsEg8KB3R1cm5faWQYASABKA0SFQoNc3BlZWNoX2VuZF9tcxgCIAEoDRIeChFzcGVlY2hfc3RvcHBlZF9tcxgDIAEoBUgAiAEBEiAKE2ZpbmFsX3RyYW5zY3JpcHRfbXMYBCABKAVIAYgBARIeChF0dXJuX2NvbW1pdHRlZF9tcxgFIAEoBUgCiAEBEhsKDmZpcnN0X3Rva2VuX21zGAYgASgFSAOIAQESHAoPZmlyc3RfcGhyYXNlX21zGAcgASgFSASIAQESGwoOZmlyc3RfYXVkaW9fbXMYCCABKAVIBYgBARIgChNmaXJzdF9mcmFtZV9zZW50X21zGAkgASgFSAaIAQESIgoVZmlyc3Rfc2FtcGxlX2hlYXJkX21zGAogASgFSAeIAQESEQoJYnVkZ2V0X21zGAsgASgNQhQKEl9zcGVlY2hfc3RvcHBlZF9tc0IWChRfZmluYWxfdHJhbnNjcmlwdF9tc0IUChJfdHVybl9jb21taXR0ZWRfbXNCEQoPX2ZpcnN0X3Rva2VuX21zQhIKEF9maXJzdF9waHJhc2VfbXNCEQoPX2ZpcnN0X2F1ZGlvX21zQhYKFF9maXJzdF9mcmFtZV9zZW50X21zQhgKFl9maXJzdF9zYW1wbGVfaGVhcmRfbXMirAEKDFN5c3RlbVN0YXR1cxIyCghzZXJ2aWNlcxgBIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VTdGF0dXMSLgoDZ3B1GAIgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuR3B1U3RhdHVzSACIAQESMAoIZGVncmFkZWQYAyADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5EZWdyYWRhdGlvbkIGCgRfZ3B1IiwKC0RlZ3JhZGF0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSKCAQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJEg8KB3ZlcnNpb24YBSABKAkijgIKCUdwdVN0YXR1cxIPCgdwcmVzZW50GAEgASgIEhoKEnVuYXZhaWxhYmxlX3JlYXNvbhgCIAEoCRIYChBtZW1vcnlfdG90YWxfbWliGAMgASgNEhcKD21lbW9yeV91c2VkX21pYhgEIAEoDRI1CghzZXJ2aWNlcxgFIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkdwdVNlcnZpY2VNZW1vcnkSMAoIcHJlc3N1cmUYBiABKA4yHi5hbmNob3Iuc2Vzc2lvbi52MS5HcHVQcmVzc3VyZRIgChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAcgASgNSACIAQFCFgoUX3RlbXBlcmF0dXJlX2NlbHNpdXMiggEKEEdwdVNlcnZpY2VNZW1vcnkSDwoHc2VydmljZRgBIAEoCRIVCgh1c2VkX21pYhgCIAEoDUgAiAEBEhgKC3BsYW5uZWRfbWliGAMgASgNSAGIAQESDwoHbGVha2luZxgEIAEoCEILCglfdXNlZF9taWJCDgoMX3BsYW5uZWRfbWliIn0KDlNlc3Npb25VcGRhdGVkEhAKCGxhbmd1YWdlGAEgASgJEg0KBXZvaWNlGAIgASgJEg8KB3BlcnNvbmEYAyABKAkSEAoIcGF0aWVuY2UYBCABKAISJwoFc3R5bGUYBSABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5TdHlsZSKDAQoFU3R5bGUSEQoEcGFjZRgBIAEoAkgAiAEBEhMKBndhcm10aBgCIAEoAkgBiAEBEhMKBmh1bW91chgDIAEoAkgCiAEBEhMKBmVuZXJneRgEIAEoAkgDiAEBQgcKBV9wYWNlQgkKB193YXJtdGhCCQoHX2h1bW91ckIJCgdfZW5lcmd5Ij4KDVNlcnZpY2VOb3RpY2USDAoEY29kZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDwoHbWVzc2FnZRgDIAEoCSJnCgVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEhoKDXJldHJ5X2FmdGVyX3MYBCABKA1IAIgBAUIQCg5fcmV0cnlfYWZ0ZXJfcyJoCglBZG1pc3Npb24SMAoFc3RhdGUYASABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5BZG1pc3Npb25TdGF0ZRIQCghwb3NpdGlvbhgCIAEoDRIXCg9leHBlY3RlZF93YWl0X3MYAyABKA0iLQoMU2Vzc2lvbkVuZGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSpoCg1UdXJuRGV0ZWN0aW9uEh4KGlRVUk5fREVURUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYVFVSTl9ERVRFQ1RJT05fQVVUT01BVElDEAESGQoVVFVSTl9ERVRFQ1RJT05fTUFOVUFMEAIquAEKDFdhaXREZWNpc2lvbhIdChlXQUlUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHAoYV0FJVF9ERUNJU0lPTl9QUkVESUNUSU9OEAESHgoaV0FJVF9ERUNJU0lPTl9OT19KVURHRU1FTlQQAhIXChNXQUlUX0RFQ0lTSU9OX0ZMT09SEAMSGQoVV0FJVF9ERUNJU0lPTl9DRUlMSU5HEAQSFwoTV0FJVF9ERUNJU0lPTl9IQUJJVBAFKvMBCg5CYXJnZUluVmVyZGljdBIgChxCQVJHRV9JTl9WRVJESUNUX1VOU1BFQ0lGSUVEEAASHwobQkFSR0VfSU5fVkVSRElDVF9TVE9QX1dPUkRTEAESIgoeQkFSR0VfSU5fVkVSRElDVF9TVE9QX0RVUkFUSU9OEAISIAocQkFSR0VfSU5fVkVSRElDVF9CQUNLQ0hBTk5FTBADEhkKFUJBUkdFX0lOX1ZFUkRJQ1RfRUNITxAEEhoKFkJBUkdFX0lOX1ZFUkRJQ1RfQ09VR0gQBRIhCh1CQVJHRV9JTl9WRVJESUNUX0NPTlRJTlVBVElPThAGKn4KDVNlcnZpY2VIZWFsdGgSHgoaU0VSVklDRV9IRUFMVEhfVU5TUEVDSUZJRUQQABIYChRTRVJWSUNFX0hFQUxUSF9SRUFEWRABEhoKFlNFUlZJQ0VfSEVBTFRIX0xPQURJTkcQAhIXChNTRVJWSUNFX0hFQUxUSF9ET1dOEAMqjwEKC0dwdVByZXNzdXJlEhwKGEdQVV9QUkVTU1VSRV9VTlNQRUNJRklFRBAAEhUKEUdQVV9QUkVTU1VSRV9OT05FEAESGQoVR1BVX1BSRVNTVVJFX0VMRVZBVEVEEAISFQoRR1BVX1BSRVNTVVJFX0hJR0gQAxIZChVHUFVfUFJFU1NVUkVfQ1JJVElDQUwQBCpsCg5BZG1pc3Npb25TdGF0ZRIfChtBRE1JU1NJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdBRE1JU1NJT05fU1RBVEVfV0FJVElORxABEhwKGEFETUlTU0lPTl9TVEFURV9BRE1JVFRFRBACMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKwBwoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIABInCgRwaW5nGBkgASgLMhcuYW5jaG9yLnNlc3Npb24udjEuUGluZ0gAEjUKDHNldF9iYXJnZV9pbhgaIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNldEJhcmdlSW5IABJDChNzZXRfc3BlZWNoX2FjdGl2aXR5GBsgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuU2V0U3BlZWNoQWN0aXZpdHlIAEIJCgdtZXNzYWdlIrQECgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAgSHQoQYmFyZ2VfaW5fc3RvcF9tcxgaIAEoDUgDiAEBEh8KEmJhcmdlX2luX21pbl93b3JkcxgbIAEoDUgEiAEBQgsKCV9wYXRpZW5jZUILCglfcmVjZWl2ZWRCCQoHX3BsYXllZEITChFfYmFyZ2VfaW5fc3RvcF9tc0IVChNfYmFyZ2VfaW5fbWluX3dvcmRzIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiVAoKU2V0QmFyZ2VJbhIUCgdzdG9wX21zGAEgASgNSACIAQESFgoJbWluX3dvcmRzGAIgASgNSAGIAQFCCgoIX3N0b3BfbXNCDAoKX21pbl93b3JkcyI2ChBQbGF5YmFja1Byb2dyZXNzEg8KB3R1cm5faWQYASABKA0SEQoJcGxheWVkX21zGAIgASgNIg8KDVJlcXVlc3RTdGF0dXMiJAoRU2V0U3BlZWNoQWN0aXZpdHkSDwoHZW5hYmxlZBgBIAEoCCIXCgRQaW5nEg8KB3BpbmdfaWQYASABKA0inQ4KDVNlcnZlck1lc3NhZ2USPAoPc2Vzc2lvbl9zdGFydGVkGAEgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RhcnRlZBgCIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RvcHBlZBgDIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0b3BwZWRIABJCChJwYXJ0aWFsX3RyYW5zY3JpcHQYBCABKAsyJC5hbmNob3Iuc2Vzc2lvbi52MS5QYXJ0aWFsVHJhbnNjcmlwdEgAEj4KEGZpbmFsX3RyYW5zY3JpcHQYBSABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5GaW5hbFRyYW5zY3JpcHRIABJBChJ0dXJuX2VuZF9wcmVkaWN0ZWQYBiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRW5kUHJlZGljdGVkSAASOgoOdHVybl9jb21taXR0ZWQYByABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuQ29tbWl0dGVkSAASOAoNcmVwbHlfc3RhcnRlZBgIIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U3RhcnRlZEgAEjIKCnJlcGx5X3RleHQYCSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVRleHRIABI0CgtyZXBseV9hdWRpbxgKIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9IABI2CgxhbmNob3JfYXVkaW8YCyABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5BbmNob3JBdWRpb0gAEjQKC3NwZWVjaF9tYXJrGAwgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoTWFya0gAEjoKDnBsYXliYWNrX3BhdXNlGA0gASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tQYXVzZUgAEjwKD3BsYXliYWNrX3Jlc3VtZRgOIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUmVzdW1lSAASOAoNcGxheWJhY2tfc3RvcBgPIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrU3RvcEgAEj8KEXJlcGx5X2F1ZGlvX2VuZGVkGBAgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0VuZGVkSAASOgoOcmVwbHlfZmluaXNoZWQYESABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUZpbmlzaGVkSAASNAoLdHVybl9mYWlsZWQYEiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRmFpbGVkSAASQAoRbGF0ZW5jeV93YXRlcmZhbGwYEyABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5MYXRlbmN5V2F0ZXJmYWxsSAASOAoNc3lzdGVtX3N0YXR1cxgUIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlN5c3RlbVN0YXR1c0gAEjwKD3Nlc3Npb25fdXBkYXRlZBgVIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25VcGRhdGVkSAASKQoFZXJyb3IYFiABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5FcnJvckgAEjgKDXNlc3Npb25fZW5kZWQYFyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uRW5kZWRIABI9ChBiYXJnZV9pbl9zZXR0bGVkGBggASgLMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblNldHRsZWRIABItCgdjaG9pY2VzGBkgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQ2hvaWNlc0gAEjoKDnNlcnZpY2Vfbm90aWNlGBogASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZU5vdGljZUgAEjgKDXJlcGx5X3NvdXJjZXMYGyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZXNIABIyCgp0dXJuX3NhdmVkGBwgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuVHVyblNhdmVkSAASMQoJYWRtaXNzaW9uGB0gASgLMhwuYW5jaG9yLnNlc3Npb24udjEuQWRtaXNzaW9uSAASJwoEcG9uZxgoIAEoCzIXLmFuY2hvci5zZXNzaW9uLnYxLlBvbmdIABI8Cg9zcGVlY2hfYWN0aXZpdHkYKSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hBY3Rpdml0eUgAQgkKB21lc3NhZ2UiqQIKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAhIbCg5yZXRlbnRpb25fZGF5cxgKIAEoDUgAiAEBEiwKCGJhcmdlX2luGBUgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJbkIRCg9fcmV0ZW50aW9uX2RheXMigAEKB0Nob2ljZXMSEQoJbGFuZ3VhZ2VzGAEgAygJEi4KBnZvaWNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlZvaWNlQ2hvaWNlEjIKCHBlcnNvbmFzGAMgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuUGVyc29uYUNob2ljZSJaCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIIj4KDVBlcnNvbmFDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSIeCg1TcGVlY2hTdGFydGVkEg0KBWF0X21zGAEgASgNIh4KDVNwZWVjaFN0b3BwZWQSDQoFYXRfbXMYASABKA0iMgoRUGFydGlhbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIuABCg9GaW5hbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDRIMCgR0ZXh0GAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhcKCmNvbmZpZGVuY2UYBSABKAJIAIgBARImCgV3b3JkcxgGIAMoCzIXLmFuY2hvci5zZXNzaW9uLnYxLldvcmQSIQoUbGFuZ3VhZ2VfcHJvYmFiaWxpdHkYByABKAJIAYgBAUINCgtfY29uZmlkZW5jZUIXChVfbGFuZ3VhZ2VfcHJvYmFiaWxpdHkiXgoEV29yZBIMCgR0ZXh0GAEgASgJEhAKCHN0YXJ0X21zGAIgASgNEg4KBmVuZF9tcxgDIAEoDRIXCgpjb25maWRlbmNlGAQgASgCSACIAQFCDQoLX2NvbmZpZGVuY2UiNQoQUHJlZGljdG9yT3BpbmlvbhIMCgRuYW1lGAEgASgJEhMKC3Byb2JhYmlsaXR5GAIgASgCIoECChBUdXJuRW5kUHJlZGljdGVkEg0KBWF0X21zGAEgASgNEhgKC3Byb2JhYmlsaXR5GAIgASgCSACIAQESEQoJcHJlZGljdG9yGAMgASgJEg8KB3dhaXRfbXMYBCABKA0SEAoIcGF0aWVuY2UYBSABKAISMwoKZGVjaWRlZF9ieRgGIAEoDjIfLmFuY2hvci5zZXNzaW9uLnYxLldhaXREZWNpc2lvbhI1CghvcGluaW9ucxgHIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlByZWRpY3Rvck9waW5pb24SEgoKc2lsZW5jZV9tcxgIIAEoDUIOCgxfcHJvYmFiaWxpdHkiLgoNVHVybkNvbW1pdHRlZBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiLwoMUmVwbHlTdGFydGVkEg8KB3R1cm5faWQYASABKA0SDgoGZW5naW5lGAIgASgJIlAKDFJlcGx5U291cmNlcxIPCgd0dXJuX2lkGAEgASgNEi8KB3NvdXJjZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZSJKCgtSZXBseVNvdXJjZRINCgV0aXRsZRgBIAEoCRIMCgRmaWxlGAIgASgJEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgiQAoJVHVyblNhdmVkEg8KB3R1cm5faWQYASABKA0SFQoIaGVhcmRfbXMYAiABKA1IAIgBAUILCglfaGVhcmRfbXMiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiggEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJIo4CCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0SNQoIc2VydmljZXMYBSADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTZXJ2aWNlTWVtb3J5EjAKCHByZXNzdXJlGAYgASgOMh4uYW5jaG9yLnNlc3Npb24udjEuR3B1UHJlc3N1cmUSIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgHIAEoDUgAiAEBQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzIoIBChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBEg8KB2xlYWtpbmcYBCABKAhCCwoJX3VzZWRfbWliQg4KDF9wbGFubmVkX21pYiKrAQoOU2Vzc2lvblVwZGF0ZWQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIQCghwYXRpZW5jZRgEIAEoAhInCgVzdHlsZRgFIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlN0eWxlEiwKCGJhcmdlX2luGBAgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJbiJRCgdCYXJnZUluEhQKB3N0b3BfbXMYASABKA1IAIgBARIWCgltaW5fd29yZHMYAiABKA1IAYgBAUIKCghfc3RvcF9tc0IMCgpfbWluX3dvcmRzIoMBCgVTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiPgoNU2VydmljZU5vdGljZRIMCgRjb2RlGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIPCgdtZXNzYWdlGAMgASgJImcKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgSGgoNcmV0cnlfYWZ0ZXJfcxgEIAEoDUgAiAEBQhAKDl9yZXRyeV9hZnRlcl9zIjQKDlNwZWVjaEFjdGl2aXR5Eg0KBWF0X21zGAEgASgNEhMKC3Byb2JhYmlsaXR5GAIgASgCIhcKBFBvbmcSDwoHcGluZ19pZBgBIAEoDSJoCglBZG1pc3Npb24SMAoFc3RhdGUYASABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5BZG1pc3Npb25TdGF0ZRIQCghwb3NpdGlvbhgCIAEoDRIXCg9leHBlY3RlZF93YWl0X3MYAyABKA0iLQoMU2Vzc2lvbkVuZGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSpoCg1UdXJuRGV0ZWN0aW9uEh4KGlRVUk5fREVURUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYVFVSTl9ERVRFQ1RJT05fQVVUT01BVElDEAESGQoVVFVSTl9ERVRFQ1RJT05fTUFOVUFMEAIquAEKDFdhaXREZWNpc2lvbhIdChlXQUlUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHAoYV0FJVF9ERUNJU0lPTl9QUkVESUNUSU9OEAESHgoaV0FJVF9ERUNJU0lPTl9OT19KVURHRU1FTlQQAhIXChNXQUlUX0RFQ0lTSU9OX0ZMT09SEAMSGQoVV0FJVF9ERUNJU0lPTl9DRUlMSU5HEAQSFwoTV0FJVF9ERUNJU0lPTl9IQUJJVBAFKvMBCg5CYXJnZUluVmVyZGljdBIgChxCQVJHRV9JTl9WRVJESUNUX1VOU1BFQ0lGSUVEEAASHwobQkFSR0VfSU5fVkVSRElDVF9TVE9QX1dPUkRTEAESIgoeQkFSR0VfSU5fVkVSRElDVF9TVE9QX0RVUkFUSU9OEAISIAocQkFSR0VfSU5fVkVSRElDVF9CQUNLQ0hBTk5FTBADEhkKFUJBUkdFX0lOX1ZFUkRJQ1RfRUNITxAEEhoKFkJBUkdFX0lOX1ZFUkRJQ1RfQ09VR0gQBRIhCh1CQVJHRV9JTl9WRVJESUNUX0NPTlRJTlVBVElPThAGKn4KDVNlcnZpY2VIZWFsdGgSHgoaU0VSVklDRV9IRUFMVEhfVU5TUEVDSUZJRUQQABIYChRTRVJWSUNFX0hFQUxUSF9SRUFEWRABEhoKFlNFUlZJQ0VfSEVBTFRIX0xPQURJTkcQAhIXChNTRVJWSUNFX0hFQUxUSF9ET1dOEAMqjwEKC0dwdVByZXNzdXJlEhwKGEdQVV9QUkVTU1VSRV9VTlNQRUNJRklFRBAAEhUKEUdQVV9QUkVTU1VSRV9OT05FEAESGQoVR1BVX1BSRVNTVVJFX0VMRVZBVEVEEAISFQoRR1BVX1BSRVNTVVJFX0hJR0gQAxIZChVHUFVfUFJFU1NVUkVfQ1JJVElDQUwQBCpsCg5BZG1pc3Npb25TdGF0ZRIfChtBRE1JU1NJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdBRE1JU1NJT05fU1RBVEVfV0FJVElORxABEhwKGEFETUlTU0lPTl9TVEFURV9BRE1JVFRFRBACMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * One message from a gRPC client.
@@ -192,6 +192,30 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
      */
     value: SetPatience;
     case: "setPatience";
+  } | {
+    /**
+     * Measures the round trip: answered by a `pong`.
+     *
+     * @generated from field: anchor.session.v1.Ping ping = 25;
+     */
+    value: Ping;
+    case: "ping";
+  } | {
+    /**
+     * Changes what stops a reply, from the next sound over one on.
+     *
+     * @generated from field: anchor.session.v1.SetBargeIn set_barge_in = 26;
+     */
+    value: SetBargeIn;
+    case: "setBargeIn";
+  } | {
+    /**
+     * Subscribes to `speech_activity`, or ends the subscription.
+     *
+     * @generated from field: anchor.session.v1.SetSpeechActivity set_speech_activity = 27;
+     */
+    value: SetSpeechActivity;
+    case: "setSpeechActivity";
   } | { case: undefined; value?: undefined };
 };
 
@@ -323,6 +347,20 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
    * @generated from field: bool waits = 15;
    */
   waits: boolean;
+
+  /**
+   * Length of the speech that stops a reply, as in `set_barge_in`; absent for the server's default.
+   *
+   * @generated from field: optional uint32 barge_in_stop_ms = 26;
+   */
+  bargeInStopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop a reply, as in `set_barge_in`; absent for the server's default.
+   *
+   * @generated from field: optional uint32 barge_in_min_words = 27;
+   */
+  bargeInMinWords?: number | undefined;
 };
 
 /**
@@ -589,6 +627,35 @@ export const SetPatienceSchema: GenMessage<SetPatience> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 15);
 
 /**
+ * Changes what stops a reply when the user speaks over it. For an absent field the server's default applies. Kept with
+ * the conversation while the server runs, and not stored.
+ *
+ * @generated from message anchor.session.v1.SetBargeIn
+ */
+export type SetBargeIn = Message<"anchor.session.v1.SetBargeIn"> & {
+  /**
+   * Speech of this length stops the reply, with or without words: 100 to 3000 ms.
+   *
+   * @generated from field: optional uint32 stop_ms = 1;
+   */
+  stopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop it, 1 to 10; words that ask for silence are exempt.
+   *
+   * @generated from field: optional uint32 min_words = 2;
+   */
+  minWords?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.SetBargeIn.
+ * Use `create(SetBargeInSchema)` to create a new message.
+ */
+export const SetBargeInSchema: GenMessage<SetBargeIn> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 16);
+
+/**
  * Reports the playback position of a reply: how much of it the client has played to the user.
  *
  * @generated from message anchor.session.v1.PlaybackProgress
@@ -614,7 +681,7 @@ export type PlaybackProgress = Message<"anchor.session.v1.PlaybackProgress"> & {
  * Use `create(PlaybackProgressSchema)` to create a new message.
  */
 export const PlaybackProgressSchema: GenMessage<PlaybackProgress> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 16);
+  messageDesc(file_anchor_session_v1_session, 17);
 
 /**
  * Requests a `system_status`.
@@ -629,7 +696,49 @@ export type RequestStatus = Message<"anchor.session.v1.RequestStatus"> & {
  * Use `create(RequestStatusSchema)` to create a new message.
  */
 export const RequestStatusSchema: GenMessage<RequestStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 17);
+  messageDesc(file_anchor_session_v1_session, 18);
+
+/**
+ * Subscribes to `speech_activity`, or ends the subscription. There is none at the start, nor after a reconnect.
+ *
+ * @generated from message anchor.session.v1.SetSpeechActivity
+ */
+export type SetSpeechActivity = Message<"anchor.session.v1.SetSpeechActivity"> & {
+  /**
+   * Whether `speech_activity` is sent.
+   *
+   * @generated from field: bool enabled = 1;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message anchor.session.v1.SetSpeechActivity.
+ * Use `create(SetSpeechActivitySchema)` to create a new message.
+ */
+export const SetSpeechActivitySchema: GenMessage<SetSpeechActivity> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 19);
+
+/**
+ * Measures the round trip to the session, behind what it has to do before.
+ *
+ * @generated from message anchor.session.v1.Ping
+ */
+export type Ping = Message<"anchor.session.v1.Ping"> & {
+  /**
+   * A number that the client chooses, which the `pong` returns.
+   *
+   * @generated from field: uint32 ping_id = 1;
+   */
+  pingId: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.Ping.
+ * Use `create(PingSchema)` to create a new message.
+ */
+export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 20);
 
 /**
  * Any message from the server.
@@ -873,6 +982,22 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
      */
     value: Admission;
     case: "admission";
+  } | {
+    /**
+     * The answer to a `ping`.
+     *
+     * @generated from field: anchor.session.v1.Pong pong = 40;
+     */
+    value: Pong;
+    case: "pong";
+  } | {
+    /**
+     * Probability of speech in the microphone audio, at most ten times a second; only sent to clients that subscribed.
+     *
+     * @generated from field: anchor.session.v1.SpeechActivity speech_activity = 41;
+     */
+    value: SpeechActivity;
+    case: "speechActivity";
   } | { case: undefined; value?: undefined };
 };
 
@@ -881,7 +1006,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
  * Use `create(ServerMessageSchema)` to create a new message.
  */
 export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 18);
+  messageDesc(file_anchor_session_v1_session, 21);
 
 /**
  * The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
@@ -960,6 +1085,13 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
    * @generated from field: optional uint32 retention_days = 10;
    */
   retentionDays?: number | undefined;
+
+  /**
+   * What stops a reply when the user speaks over it.
+   *
+   * @generated from field: anchor.session.v1.BargeIn barge_in = 21;
+   */
+  bargeIn?: BargeIn | undefined;
 };
 
 /**
@@ -967,7 +1099,7 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
  * Use `create(SessionStartedSchema)` to create a new message.
  */
 export const SessionStartedSchema: GenMessage<SessionStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 19);
+  messageDesc(file_anchor_session_v1_session, 22);
 
 /**
  * Available languages, voices and personas.
@@ -1002,7 +1134,7 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
  * Use `create(ChoicesSchema)` to create a new message.
  */
 export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 20);
+  messageDesc(file_anchor_session_v1_session, 23);
 
 /**
  * A voice that the client may select.
@@ -1051,7 +1183,7 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
  * Use `create(VoiceChoiceSchema)` to create a new message.
  */
 export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 21);
+  messageDesc(file_anchor_session_v1_session, 24);
 
 /**
  * A persona that the client may select.
@@ -1086,7 +1218,7 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
  * Use `create(PersonaChoiceSchema)` to create a new message.
  */
 export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 22);
+  messageDesc(file_anchor_session_v1_session, 25);
 
 /**
  * Start of the user's speech.
@@ -1107,7 +1239,7 @@ export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
  * Use `create(SpeechStartedSchema)` to create a new message.
  */
 export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 23);
+  messageDesc(file_anchor_session_v1_session, 26);
 
 /**
  * End of the user's speech.
@@ -1128,7 +1260,7 @@ export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
  * Use `create(SpeechStoppedSchema)` to create a new message.
  */
 export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 24);
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * Partial transcript of the user's current turn.
@@ -1156,7 +1288,7 @@ export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> &
  * Use `create(PartialTranscriptSchema)` to create a new message.
  */
 export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 25);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * Final transcript of a user turn.
@@ -1219,7 +1351,7 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  * Use `create(FinalTranscriptSchema)` to create a new message.
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 26);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * A transcribed word with its timestamps.
@@ -1261,7 +1393,7 @@ export type Word = Message<"anchor.session.v1.Word"> & {
  * Use `create(WordSchema)` to create a new message.
  */
 export const WordSchema: GenMessage<Word> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * Probability from one part of a composite predictor.
@@ -1289,7 +1421,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it.
@@ -1359,7 +1491,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * The user's turn is over.
@@ -1387,7 +1519,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * The anchor starts to answer.
@@ -1415,7 +1547,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * The passages of the knowledge folder that a reply is taken from.
@@ -1443,7 +1575,7 @@ export type ReplySources = Message<"anchor.session.v1.ReplySources"> & {
  * Use `create(ReplySourcesSchema)` to create a new message.
  */
 export const ReplySourcesSchema: GenMessage<ReplySources> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * A passage of the knowledge folder.
@@ -1485,7 +1617,7 @@ export type ReplySource = Message<"anchor.session.v1.ReplySource"> & {
  * Use `create(ReplySourceSchema)` to create a new message.
  */
 export const ReplySourceSchema: GenMessage<ReplySource> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Next part of the reply's text.
@@ -1513,7 +1645,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * Position of the audio frames that follow.
@@ -1541,7 +1673,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * A run of the reply's audio.
@@ -1562,7 +1694,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * Position of a span of the reply's text in the reply's audio.
@@ -1604,7 +1736,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * Pauses playback of a reply.
@@ -1625,7 +1757,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * Resumes playback of a reply.
@@ -1646,7 +1778,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * Stops playback of a reply and discards its audio.
@@ -1667,7 +1799,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
@@ -1703,7 +1835,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * All audio of a reply has been sent.
@@ -1731,7 +1863,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * A reply is over.
@@ -1781,7 +1913,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * A turn as stored: what the user said, and of the reply what was heard. A later message for the same turn replaces it.
@@ -1809,7 +1941,7 @@ export type TurnSaved = Message<"anchor.session.v1.TurnSaved"> & {
  * Use `create(TurnSavedSchema)` to create a new message.
  */
 export const TurnSavedSchema: GenMessage<TurnSaved> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * A reply failed.
@@ -1844,7 +1976,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, or, of a written turn,
@@ -1937,7 +2069,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * Health of the system.
@@ -1973,7 +2105,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * A capability that is reduced or switched off at present.
@@ -2001,7 +2133,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * Status of one service.
@@ -2050,7 +2182,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
  * Summary of the GPUs.
@@ -2113,7 +2245,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 50);
+  messageDesc(file_anchor_session_v1_session, 53);
 
 /**
  * GPU memory held by one service.
@@ -2155,7 +2287,7 @@ export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
  * Use `create(GpuServiceMemorySchema)` to create a new message.
  */
 export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 51);
+  messageDesc(file_anchor_session_v1_session, 54);
 
 /**
  * Current settings of the session.
@@ -2197,6 +2329,13 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
    * @generated from field: anchor.session.v1.Style style = 5;
    */
   style?: Style | undefined;
+
+  /**
+   * What stops a reply when the user speaks over it.
+   *
+   * @generated from field: anchor.session.v1.BargeIn barge_in = 16;
+   */
+  bargeIn?: BargeIn | undefined;
 };
 
 /**
@@ -2204,7 +2343,36 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 52);
+  messageDesc(file_anchor_session_v1_session, 55);
+
+/**
+ * What stops a reply when the user speaks over it, as in `set_barge_in`; for an absent field the server's default
+ * applies.
+ *
+ * @generated from message anchor.session.v1.BargeIn
+ */
+export type BargeIn = Message<"anchor.session.v1.BargeIn"> & {
+  /**
+   * Length of the speech that stops the reply, with or without words, in milliseconds.
+   *
+   * @generated from field: optional uint32 stop_ms = 1;
+   */
+  stopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop it.
+   *
+   * @generated from field: optional uint32 min_words = 2;
+   */
+  minWords?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.BargeIn.
+ * Use `create(BargeInSchema)` to create a new message.
+ */
+export const BargeInSchema: GenMessage<BargeIn> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 56);
 
 /**
  * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
@@ -2246,7 +2414,7 @@ export type Style = Message<"anchor.session.v1.Style"> & {
  * Use `create(StyleSchema)` to create a new message.
  */
 export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 53);
+  messageDesc(file_anchor_session_v1_session, 57);
 
 /**
  * A service or a capability is impaired, or has recovered. The session continues in both cases. After
@@ -2283,7 +2451,7 @@ export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
  * Use `create(ServiceNoticeSchema)` to create a new message.
  */
 export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 54);
+  messageDesc(file_anchor_session_v1_session, 58);
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
@@ -2327,7 +2495,57 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 55);
+  messageDesc(file_anchor_session_v1_session, 59);
+
+/**
+ * Probability of speech at one moment, from voice activity detection. Not sent with manual turn detection, nor while
+ * vad-service is away.
+ *
+ * @generated from message anchor.session.v1.SpeechActivity
+ */
+export type SpeechActivity = Message<"anchor.session.v1.SpeechActivity"> & {
+  /**
+   * End of the analysed audio, in milliseconds on the audio clock.
+   *
+   * @generated from field: uint32 at_ms = 1;
+   */
+  atMs: number;
+
+  /**
+   * Probability of speech, 0 to 1.
+   *
+   * @generated from field: float probability = 2;
+   */
+  probability: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.SpeechActivity.
+ * Use `create(SpeechActivitySchema)` to create a new message.
+ */
+export const SpeechActivitySchema: GenMessage<SpeechActivity> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 60);
+
+/**
+ * The answer to a `ping`.
+ *
+ * @generated from message anchor.session.v1.Pong
+ */
+export type Pong = Message<"anchor.session.v1.Pong"> & {
+  /**
+   * The number of the `ping`.
+   *
+   * @generated from field: uint32 ping_id = 1;
+   */
+  pingId: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.Pong.
+ * Use `create(PongSchema)` to create a new message.
+ */
+export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 61);
 
 /**
  * Whether the user may speak now: as many people speak at a time as the machine can answer, and others wait in a queue.
@@ -2363,7 +2581,7 @@ export type Admission = Message<"anchor.session.v1.Admission"> & {
  * Use `create(AdmissionSchema)` to create a new message.
  */
 export const AdmissionSchema: GenMessage<Admission> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 56);
+  messageDesc(file_anchor_session_v1_session, 62);
 
 /**
  * The session is over; reports the reason.
@@ -2391,7 +2609,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 57);
+  messageDesc(file_anchor_session_v1_session, 63);
 
 /**
  * How the end of the user's turn is detected.
