@@ -3,6 +3,7 @@ import type { Connection, ServerMessage } from "@ai-anchor/client";
 import { type Conversation, INITIAL_CONVERSATION, type MicrophoneState, updateTurn } from "./conversation_state";
 import { replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
+import type { Trial } from "./trial";
 import { userReducer } from "./user_reducer";
 
 /** `atMs` is on the page's clock, in milliseconds since the store was created. */
@@ -12,8 +13,10 @@ export type ConversationEvent =
   | { kind: "microphone"; microphone: MicrophoneState; notice?: string }
   | { kind: "playback"; turnId: number; playedMs: number; atMs: number }
   | { kind: "talkButton"; held: boolean }
+  | { kind: "recording"; name: string }
   | { kind: "audioStarted" }
   | { kind: "notice"; notice: string }
+  | { kind: "trial"; trial: Trial }
   | { kind: "reset" };
 
 /** The state after `event`. */
@@ -32,16 +35,21 @@ export function conversationReducer(state: Conversation, event: ConversationEven
       }));
     case "talkButton":
       return { ...state, talkHeld: event.held };
+    case "recording":
+      return { ...state, recording: event.name };
     case "audioStarted":
       return { ...state, audioStarted: true };
     case "notice":
       return { ...state, notice: event.notice };
+    case "trial":
+      return { ...state, trial: event.trial };
     case "reset":
       return {
         ...INITIAL_CONVERSATION,
         epoch: state.epoch + 1,
         audioStarted: state.audioStarted,
         choices: state.choices,
+        trial: state.trial,
       };
   }
 }
@@ -83,7 +91,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "turnSaved":
     case "pong":
     case "speechActivity":
-      // The console does not show what is stored, nor these measurements; the player handles audio. Over a WebSocket, audio
+      // The console does not show what is stored; the player handles audio, and the store feeds the monitor. Over a WebSocket, audio
       // has its own frames.
       return state;
     default:

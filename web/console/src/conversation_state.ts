@@ -10,13 +10,14 @@ import type {
   SessionUpdated,
   TurnEndPredicted,
 } from "@ai-anchor/client";
+import { INITIAL_TRIAL, type Trial } from "./trial";
 import { newTurn, type Turn } from "./turn";
 
 // Older turns are dropped: a page may stay open for days.
 const MAX_TURNS = 200;
 
 export type MicrophoneState = "off" | "starting" | "on";
-export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style">;
+export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style" | "bargeIn">;
 
 export interface Conversation {
   /** Number of the conversation on this page: turn ids are unique only within a conversation. */
@@ -25,6 +26,8 @@ export interface Conversation {
   microphone: MicrophoneState;
   /** Whether the user holds the talk button. */
   talkHeld: boolean;
+  /** Name of the recording that is sent in the place of the microphone; empty for none. */
+  recording: string;
   /** Whether the browser allows audio, so that replies play. */
   audioStarted: boolean;
   user: "silent" | "speaking";
@@ -43,6 +46,8 @@ export interface Conversation {
   /** The end-of-turn wait of the latest silence; null before the first. */
   wait: TurnEndPredicted | null;
   settings: Settings | null;
+  /** Which of the settings to try is in force. */
+  trial: Trial;
   choices: Choices | null;
   services: readonly ServiceStatus[];
   gpu: GpuStatus | null;
@@ -54,6 +59,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   connection: { state: "idle" },
   microphone: "off",
   talkHeld: false,
+  recording: "",
   audioStarted: false,
   user: "silent",
   anchor: "idle",
@@ -65,6 +71,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   turns: [],
   wait: null,
   settings: null,
+  trial: INITIAL_TRIAL,
   choices: null,
   services: [],
   gpu: null,

@@ -100,6 +100,10 @@ export function logLine(event: ConversationEvent): Line | null {
       return { group: "speech", turnId: null, text: event.held ? "Talk button held" : "Talk button released" };
     case "notice":
       return event.notice ? { group: "notice", turnId: null, text: event.notice } : null;
+    case "trial":
+      return { group: "turn", turnId: null, text: `Setting ${event.trial.slot} in force` };
+    case "recording":
+      return { group: "speech", turnId: null, text: event.name ? `Recording begins: ${event.name}` : "Recording over" };
     case "audioStarted":
       return { group: "connection", turnId: null, text: "Sound allowed by the browser" };
     case "reset":

@@ -37,7 +37,10 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
         replyFromMs: turn.replyFromMs ?? atMs,
       }));
     case "replyAudio":
-      return { ...withoutVoiceNotice(state), anchor: "speaking" };
+      return {
+        ...updateTurn(withoutVoiceNotice(state), turnId, (turn) => ({ soundArrivedMs: turn.soundArrivedMs ?? atMs })),
+        anchor: "speaking",
+      };
     case "playbackResume":
       return { ...state, anchor: "speaking" };
     case "speechMark": {
@@ -78,6 +81,7 @@ export const EMPTY_REPLY = {
   sources: [],
   replyText: "",
   marks: [],
+  soundArrivedMs: null,
   replyFromMs: null,
   playedMs: null,
   heardText: null,

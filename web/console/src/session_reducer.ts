@@ -21,8 +21,8 @@ type SessionMessage = Extract<
 export function sessionReducer(state: Conversation, message: SessionMessage): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
-      const settings = { language, voice, persona, patience, style: state.settings?.style };
+      const { language, voice, persona, patience, bargeIn, resumed, retentionDays = 0 } = message.value;
+      const settings = { language, voice, persona, patience, bargeIn, style: state.settings?.style };
       const isNew = !resumed && state.turns.length > 0;
       return {
         ...state,
@@ -39,8 +39,8 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
       };
     }
     case "sessionUpdated": {
-      const { language, voice, persona, patience, style } = message.value;
-      return { ...state, settings: { language, voice, persona, patience, style } };
+      const { language, voice, persona, patience, style, bargeIn } = message.value;
+      return { ...state, settings: { language, voice, persona, patience, style, bargeIn } };
     }
     case "choices":
       return { ...state, choices: message.value };

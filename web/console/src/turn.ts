@@ -1,5 +1,6 @@
 /** One turn: the user's words, the reply, and how much of it was heard. */
 import type { LatencyWaterfall, ReplySource, TurnEndPredicted } from "@ai-anchor/client";
+import type { TurnSetting } from "./trial";
 
 /** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
@@ -23,6 +24,8 @@ export interface Turn {
   /** The passages that the reply is taken from. */
   sources: readonly ReplySource[];
   marks: readonly Mark[];
+  /** When the reply's first sound arrived, on the page's clock; null before. */
+  soundArrivedMs: number | null;
   /** When the reply's first sample played, or its first text appeared, on the page's clock. */
   replyFromMs: number | null;
   /** How much of the reply's audio has been heard, in milliseconds; null before any was. */
@@ -34,6 +37,8 @@ export interface Turn {
   latency: LatencyWaterfall | null;
   /** The end-of-turn wait from which the latency counts; null for a turn without one. */
   wait: TurnEndPredicted | null;
+  /** The setting in force when the turn was committed; null before. */
+  setting: TurnSetting | null;
 }
 
 export function newTurn(epoch: number, id: number): Turn {
@@ -48,6 +53,7 @@ export function newTurn(epoch: number, id: number): Turn {
     engine: "",
     sources: [],
     marks: [],
+    soundArrivedMs: null,
     replyFromMs: null,
     playedMs: null,
     heardText: null,
@@ -55,5 +61,6 @@ export function newTurn(epoch: number, id: number): Turn {
     failure: "",
     latency: null,
     wait: null,
+    setting: null,
   };
 }

@@ -2,6 +2,7 @@
 import { BargeInVerdict, type ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
 import { EMPTY_REPLY } from "./reply_reducer";
+import { trialValues } from "./trial";
 
 type BargeInSettled = Extract<ServerMessage, { case: "bargeInSettled" }>["value"];
 type UserMessage = Extract<
@@ -36,6 +37,7 @@ export function userReducer(state: Conversation, message: UserMessage, atMs: num
           provisional: false,
           userFromMs: turn.userFromMs ?? atMs,
           userToMs: atMs,
+          setting: state.settings && { slot: state.trial.slot, ...trialValues(state.settings) },
         })),
         // With push-to-talk there may be no `speech_stopped`.
         user: "silent",

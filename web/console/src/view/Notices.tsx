@@ -23,12 +23,30 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
           {admissionMessage(conversation.admission)}
         </p>
       )}
+      {conversation.recording && <RecordingNotice store={store} name={conversation.recording} />}
       {conversation.notice && (
         <p class="notice" role="alert">
           {conversation.notice}
         </p>
       )}
     </div>
+  );
+}
+
+function RecordingNotice({ store, name }: { store: ConsoleStore; name: string }) {
+  return (
+    <section class="notice notice-recording" role="status" aria-label="Recording">
+      <p>The anchor hears a recording in the place of the microphone: {name}</p>
+      <button
+        class="button"
+        type="button"
+        onClick={() => {
+          store.stopRecording();
+        }}
+      >
+        Stop the recording
+      </button>
+    </section>
   );
 }
 
