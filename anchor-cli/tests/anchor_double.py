@@ -90,8 +90,10 @@ class AnchorDouble:
             return
         await send(client, "error", code="gpu.tight", message="memory is tight", retryable=True)
         if self.waterfall:
-            await send(client, "latency_waterfall", turn_id=turn_id, speech_stopped_ms=60, first_frame_sent_ms=300)
+            await send(client, "latency_waterfall", turn_id=turn_id, first_frame_sent_ms=300)
         await send(client, "reply_finished", turn_id=turn_id, heard_text="Sunny", heard_ms=self.reply_ms)
+        if self.waterfall:
+            await send(client, "latency_waterfall", turn_id=turn_id, speech_stopped_ms=60, first_frame_sent_ms=300)
 
 
 @asynccontextmanager

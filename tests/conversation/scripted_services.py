@@ -68,6 +68,7 @@ class ScriptedVadStream:
         self._loud_frames = self._quiet_ms = 0
         self._end_ms: int | None = None
         self._due_predictions: list[tuple[int, float]] = []
+        self._report_interval_ms = 500
         self._next_report_ms = 0
 
     async def push_audio(self, chunk) -> None:
@@ -76,8 +77,8 @@ class ScriptedVadStream:
         for at in range(0, len(chunk.pcm), _VAD_FRAME_BYTES):
             self._push_frame(AudioChunk(chunk.start_ms + at // 32, chunk.pcm[at : at + _VAD_FRAME_BYTES]))
         if chunk.end_ms >= self._next_report_ms:
-            self._next_report_ms = chunk.end_ms + 500
-            self._events.put_nowait(AudioAnalysed(chunk.end_ms))
+            self._next_report_ms = chunk.end_ms + self._report_interval_ms
+            self._events.put_nowait(AudioAnalysed(chunk.end_ms, 0.9 if any(chunk.pcm) else 0.1))
 
     def _push_frame(self, chunk: AudioChunk) -> None:
         if any(chunk.pcm):
@@ -105,6 +106,9 @@ class ScriptedVadStream:
     def send(self, event) -> None:
         """Send an event that is not the result of the audio; an error ends the stream."""
         self._events.put_nowait(event)
+
+    async def request_activity(self, interval_ms) -> None:
+        self._report_interval_ms = interval_ms
 
     async def push_transcript(self, text, end_ms, language) -> None:
         self._vad.transcript_languages.append(language)

@@ -93,6 +93,33 @@ async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
     assert finished.heard_text == "Sorry, I did not catch that."
 
 
+async def test_user_chooses_how_much_speech_stops_a_reply(stage):
+    async with stage:
+        stage.command(client_messages.SetBargeIn(stop_ms=1_500))
+        updated = await stage.until(server_messages.SessionUpdated)
+        await begin_story(stage, 600)
+        stage.stt.recognises_nothing = True
+        await stage.noise(800)
+        finished = await stage.until(server_messages.ReplyFinished)
+    assert updated.barge_in == server_messages.BargeIn(1_500, None)
+    assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
+
+
+async def test_barge_in_out_of_range_is_refused_and_changes_nothing(stage):
+    async with stage:
+        stage.command(client_messages.SetBargeIn(stop_ms=400, min_words=2))
+        await stage.until(server_messages.SessionUpdated)
+        for number, hostile in enumerate(((0, None), (2**32 - 1, None), (None, 0), (None, 11)), start=1):
+            stage.command(client_messages.SetBargeIn(*hostile))
+            assert (await stage.until(server_messages.Error, number)).code == "session.bad_barge_in"
+        assert len(stage.client.of_type(server_messages.SessionUpdated)) == 1
+    assert stage.conversation.preferences.barge_in == server_messages.BargeIn(400, 2)
+    stage._ended = False
+    async with stage:
+        started = await stage.until(server_messages.SessionStarted)
+    assert started.barge_in == server_messages.BargeIn(400, 2)
+
+
 # False alarms -------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
@@ -234,3 +236,42 @@ async def test_reply_paused_near_its_end_plays_to_the_end(stage):
         resumed_ms = stage.now_ms
         await stage.until(server_messages.ReplyFinished)
     assert stage.now_ms - resumed_ms >= left_ms - 100
+
+
+async def test_a_ping_is_answered_with_its_number(stage):
+    async with stage:
+        stage.command(client_messages.Ping(7))
+        assert (await stage.until(server_messages.Pong)).ping_id == 7
+
+
+async def test_probability_of_speech_is_sent_to_who_subscribes_only(stage):
+    async with stage:
+        await stage.silence(1_000)
+        assert stage.client.of_type(server_messages.SpeechActivity) == []
+        stage.command(client_messages.SetSpeechActivity(enabled=True))
+        await stage.silence(500)
+        await stage.noise(300)
+        await stage.silence(200)
+        stage.command(client_messages.SetSpeechActivity(enabled=False))
+        await stage.silence(100)
+        sent = stage.client.of_type(server_messages.SpeechActivity)
+        await stage.silence(1_000)
+        assert stage.client.of_type(server_messages.SpeechActivity) == sent
+    assert {message.probability for message in sent} == {0.1, 0.9}
+    steps_ms = [later.at_ms - earlier.at_ms for earlier, later in itertools.pairwise(sent)]
+    assert 6 <= len(steps_ms) <= 11
+    assert min(steps_ms) >= 100
+
+
+async def test_reconnect_ends_the_subscription_to_speech_activity(stage):
+    async with stage:
+        stage.command(client_messages.SetSpeechActivity(enabled=True))
+        await stage.silence(500)
+        assert stage.client.of_type(server_messages.SpeechActivity)
+        await stage.disconnect()
+        await stage.silence(200)
+        stage.reconnect()
+        await stage.silence(200)
+        sent = len(stage.client.of_type(server_messages.SpeechActivity))
+        await stage.silence(1_000)
+        assert len(stage.client.of_type(server_messages.SpeechActivity)) == sent

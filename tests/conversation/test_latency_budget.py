@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, replace
 
 import pytest
-from orchestrator.conversation.messages.server import LatencyWaterfall
+from orchestrator.conversation.messages.server import LatencyWaterfall, ReplyFinished
 from prometheus_client import REGISTRY
 
 
@@ -22,7 +22,7 @@ async def test_turn_over_its_latency_budget_is_logged_and_counted(stage, caplog,
         async with stage:
             stage.anchor_will_say("Once upon a time.")
             await stage.user("tell me a story")
-            waterfall = await stage.until(LatencyWaterfall)
+            waterfall = await stage.until(LatencyWaterfall, 2)
     (finished,) = [record for record in caplog.records if record.message == "turn finished"]
     assert waterfall.first_frame_sent_ms > 1
     assert (finished.levelname, finished.latency_budget_ms) == (level, budget_ms)
@@ -31,3 +31,27 @@ async def test_turn_over_its_latency_budget_is_logged_and_counted(stage, caplog,
     sent = {name.removesuffix("_ms"): at_ms for name, at_ms in asdict(waterfall).items() if at_ms is not None}
     assert finished.stages_ms.items() <= sent.items()
     assert next(iter(finished.stages_ms)) == "speech_stopped"
+
+
+async def test_waterfall_is_sent_at_the_first_sound_and_again_at_the_end(stage) -> None:
+    stage.anchor_will_say("Once upon a time, in a land of rain, it was sunny.")
+    async with stage:
+        await stage.user("tell me a story")
+        early = await stage.until(LatencyWaterfall)
+        assert stage.client.of_type(ReplyFinished) == []
+        assert 0 < stage.client.played[early.turn_id] < 500
+        complete = await stage.until(LatencyWaterfall, 2)
+        assert len(stage.client.of_type(ReplyFinished)) == 1
+    assert early.first_frame_sent_ms <= early.first_sample_heard_ms
+    assert complete == early
+
+
+async def test_waterfall_of_a_client_without_reports_comes_early_too(stage) -> None:
+    stage.reports_playback = False
+    stage.anchor_will_say("Once upon a time, in a land of rain, it was sunny.")
+    async with stage:
+        await stage.user("tell me a story")
+        early = await stage.until(LatencyWaterfall)
+        assert stage.client.of_type(ReplyFinished) == []
+    assert early.first_frame_sent_ms > 0
+    assert early.first_sample_heard_ms is None

@@ -51,7 +51,8 @@ async def test_turn_is_reported_as_saved_when_it_is_committed_and_not_before():
         ("anchor", ANSWER),
     ]
     assert turn.is_over
-    assert [waterfall.turn_id for waterfall in store.waterfalls] == [1]
+    # At the first sound, and replaced at the end of the reply.
+    assert [waterfall.turn_id for waterfall in store.waterfalls] == [1, 1]
     assert [event.kind for event in store.events] == ["session_started", "session_ended"]
 
 

@@ -23,8 +23,7 @@ async def test_turn_trace_has_all_stages(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(server_messages.LatencyWaterfall)
-    waterfall = stage.client.of_type(server_messages.LatencyWaterfall)[-1]
+        waterfall = await stage.until(server_messages.LatencyWaterfall, 2)
     (root,) = turn_spans(spans).values()
     assert child_names(spans, root) == ["endpointing", "listen", "playout", "speak", "think", "transcribe"]
     assert root.attributes["outcome"] == "finished"

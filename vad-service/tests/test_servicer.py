@@ -149,6 +149,18 @@ async def test_activity_is_sent_only_on_request(serve, silero, utterance):
     assert min(event.probability for event in activity) < 0.1
 
 
+async def test_the_interval_of_activity_changes_in_mid_stream(serve, silero, utterance):
+    async with serve(silero) as stub, open_call(stub, activity_interval_ms=500) as call:
+        await send_audio(call, utterance[: 1024 * 32])
+        for interval_ms, start_ms in ((100, 1024), (0, 2048)):
+            interval = vad_pb2.ActivityInterval(interval_ms=interval_ms)
+            await write_message(call, vad_pb2.DetectRequest(activity_interval=interval), "vad")
+            await send_audio(call, utterance[start_ms * 32 : (start_ms + 1024) * 32], start_ms=start_ms)
+        events = await finish(call)
+    at_ms = [event.activity.at_ms for event in events if event.WhichOneof("event") == "activity"]
+    assert at_ms == [32, 544, *range(1056, 2049, 128)]
+
+
 async def test_a_half_close_during_speech_ends_the_utterance(serve, silero, utterance):
     async with serve(silero) as stub, open_call(stub) as call:
         await send_audio(call, utterance[: 1500 * 32])

@@ -18,6 +18,7 @@ async def test_turn_result_has_every_part(anchor, question) -> None:
     assert turn.finished.heard_text == "Sunny"
     assert turn.waterfall is not None
     assert turn.waterfall.first_frame_sent_ms == 300
+    assert turn.waterfall.speech_stopped_ms == 60, "the complete one, which follows the end of the reply"
     assert not turn.waterfall.HasField("first_token_ms")
     # The double answers after three silent frames, 60 ms.
     assert 30 <= turn.response_ms < 5000

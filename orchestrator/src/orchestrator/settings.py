@@ -13,7 +13,13 @@ from service_kit.settings import ServerUrl, ServiceSettings, shared
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.limits import ApiLimits
 from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
-from orchestrator.conversation.model.conversation import AUTOMATIC
+from orchestrator.conversation.model.conversation import (
+    AUTOMATIC,
+    MAX_BARGE_IN_STOP_MS,
+    MAX_BARGE_IN_WORDS,
+    MIN_BARGE_IN_STOP_MS,
+    MIN_BARGE_IN_WORDS,
+)
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.personas import DEFAULT_PERSONA
 from orchestrator.knowledge.retriever import MIN_SCORE
@@ -135,10 +141,10 @@ class OrchestratorSettings(ServiceSettings):
     # Barge-in thresholds: speech of `stop_ms` stops the reply with or without words, speech of `hold_ms` even when its
     # transcript is only backchannels or echo; a sound below `min_speech_ms` is too short for a single word; fewer than
     # `min_words` do not stop it.
-    barge_in_stop_ms: int = Field(default=_TURNS.barge_in.stop_ms, ge=100, le=3_000)
+    barge_in_stop_ms: int = Field(default=_TURNS.barge_in.stop_ms, ge=MIN_BARGE_IN_STOP_MS, le=MAX_BARGE_IN_STOP_MS)
     barge_in_hold_ms: int = Field(default=_TURNS.barge_in.hold_ms, ge=200, le=5_000)
     barge_in_min_speech_ms: int = Field(default=_TURNS.barge_in.min_speech_ms, ge=0, le=1_000)
-    barge_in_min_words: int = Field(default=_TURNS.barge_in.min_words, ge=1, le=10)
+    barge_in_min_words: int = Field(default=_TURNS.barge_in.min_words, ge=MIN_BARGE_IN_WORDS, le=MAX_BARGE_IN_WORDS)
     # Time into a session's first reply during which no sound pauses it: the client's echo canceller is adapting.
     barge_in_settling_ms: int = Field(default=_TURNS.barge_in.settling_ms, ge=0, le=500)
     # Acoustic echo suppression: whether the anchor's own voice is looked for in the microphone.

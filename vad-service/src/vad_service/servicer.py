@@ -11,7 +11,7 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import InvalidRequest
 
 from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
-from vad_service.speech.detection import DetectionConfig, PredictionDepth, TurnDetector
+from vad_service.speech.detection import ActivityInterval, DetectionConfig, PredictionDepth, TurnDetector
 from vad_service.speech.utterance_trace import UtteranceTrace
 from vad_service.turn_end.predictor import PartialTranscript
 
@@ -70,6 +70,8 @@ async def _read_inputs(requests: Requests, trace: UtteranceTrace):
                 trace.set_turn(request.traced_turn.traceparent)
             case "prediction_depth":
                 yield PredictionDepth(request.prediction_depth.full)
+            case "activity_interval":
+                yield ActivityInterval(request.activity_interval.interval_ms)
             case "config":
                 raise InvalidRequest("vad.config_repeated", "the config must come only once")
             case _:

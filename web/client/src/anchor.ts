@@ -4,6 +4,7 @@ import { Microphone, MICROPHONE_HZ, type MicrophoneSettings } from "./microphone
 import { MicrophoneControl } from "./microphone_control";
 import type { MicrophoneStatus } from "./microphone_machine";
 import { Player } from "./player";
+import { RecordingFeed } from "./recording";
 import { type Connection, type ReplyReceived, Session, type SessionStart, type SocketUrl } from "./session";
 import type { PlaybackReport } from "./worklets/jitter_buffer";
 
@@ -69,6 +70,8 @@ export class Anchor {
   #playerPromise: Promise<Player> | null = null;
   readonly #microphone: MicrophoneControl;
   #recorder: AnchorRecorder | null = null;
+  #recording: RecordingFeed | null = null;
+  #onRecordingStopped: () => void = () => undefined;
   #outputDeviceId: string | undefined;
   // Position from the last `reply_audio`, and how much audio has arrived since.
   #replyPosition: { turnId: number; offsetMs: number } | undefined;
@@ -99,7 +102,8 @@ export class Anchor {
     this.#microphone = new MicrophoneControl({
       open: (microphone) => Microphone.open(microphone),
       sendAudio: (pcm) => {
-        this.#session.sendAudio(pcm);
+        // A recording is heard in its place.
+        if (!this.#recording) this.#session.sendAudio(pcm);
       },
       dropAudio: () => {
         this.#session.dropAudio();
@@ -109,7 +113,9 @@ export class Anchor {
       },
       onCaptured: (pcm, atS) => this.#recorder?.onMicrophone(pcm.slice(0), atS),
       onStatus: (status) => options.onMicrophone?.(status),
-      onLevel: (peak) => options.onLevel?.(peak),
+      onLevel: (peak) => {
+        if (!this.#recording) options.onLevel?.(peak);
+      },
     });
   }
 
@@ -196,6 +202,38 @@ export class Anchor {
     this.#microphone.handle({ kind: "released" });
   }
 
+  /**
+   * Sends a recording as if it were spoken, at the speed of speech: PCM16 mono at `MICROPHONE_HZ`. Nothing of the
+   * microphone is sent meanwhile. Resolves to true at its end, to false when it was stopped, or another one began.
+   */
+  playRecording(samples: Int16Array): Promise<boolean> {
+    this.stopRecording();
+    return new Promise((resolve) => {
+      this.#onRecordingStopped = () => {
+        resolve(false);
+      };
+      this.#recording = new RecordingFeed({
+        samples,
+        onFrame: (pcm, peak) => {
+          this.#session.sendAudio(pcm);
+          this.#options.onLevel?.(peak);
+        },
+        onEnd: () => {
+          this.#recording = null;
+          resolve(true);
+        },
+      });
+    });
+  }
+
+  /** Stops `playRecording`; nothing while none plays. */
+  stopRecording(): void {
+    if (!this.#recording) return;
+    this.#recording.stop();
+    this.#recording = null;
+    this.#onRecordingStopped();
+  }
+
   /** Plays through another device; rejects with the browser's `DOMException` when it is not available. */
   async setOutputDevice(deviceId: string): Promise<void> {
     this.#outputDeviceId = deviceId;
@@ -204,6 +242,7 @@ export class Anchor {
 
   /** Ends the session and releases all devices. */
   async close(): Promise<void> {
+    this.stopRecording();
     this.#session.close();
     await this.closeMicrophone();
     const player = await this.#playerPromise;

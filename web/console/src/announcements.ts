@@ -63,23 +63,21 @@ function isSounding({ anchor, user }: Conversation, phase: Phase): boolean {
 
 // A reply that sounded is not read again.
 function turnAnnouncements({ turns, audioStarted }: Conversation): Announcement[] {
-  return turns
-    .slice(-ANNOUNCED_TURNS)
-    .flatMap((turn) => [
-      ...(turn.userText && !turn.provisional
-        ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}`, lang: turn.userLanguage }]
-        : []),
-      ...(turn.heardText && !audioStarted
-        ? [
-            {
-              key: `${turn.key} anchor`,
-              text: `${turn.speaker || "Anchor"}: ${turn.heardText}`,
-              lang: turn.replyLanguage,
-            },
-          ]
-        : []),
-      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure, lang: "" }] : []),
-    ]);
+  return turns.slice(-ANNOUNCED_TURNS).flatMap((turn) => [
+    ...(turn.userText && !turn.provisional
+      ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}`, lang: turn.userLanguage }]
+      : []),
+    ...(turn.heardText && !audioStarted
+      ? [
+          {
+            key: `${turn.key} anchor`,
+            text: `${turn.speaker || "Anchor"}: ${turn.heardText}`,
+            lang: turn.replyLanguage,
+          },
+        ]
+      : []),
+    ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure, lang: "" }] : []),
+  ]);
 }
 
 function isPhase(key: string): boolean {

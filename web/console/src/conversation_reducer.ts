@@ -12,6 +12,7 @@ import { microphoneNotice, saysMicrophoneIsOff } from "./microphone_messages";
 import { beginConversation } from "./past_conversations";
 import { playbackTimes, replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
+import type { Trial } from "./trial";
 import { userReducer } from "./user_reducer";
 
 /** `atMs` is in milliseconds since 1970 on this machine's clock. */
@@ -20,8 +21,10 @@ export type ConversationEvent =
   | { kind: "connection"; connection: Connection }
   | { kind: "microphone"; microphone: MicrophoneState; reason?: MicrophoneReason }
   | { kind: "playback"; turnId: number; playedMs: number; atMs: number }
+  | { kind: "recording"; name: string }
   | { kind: "audioStarted" }
   | { kind: "notice"; notice: string }
+  | { kind: "trial"; trial: Trial }
   | { kind: "reset" };
 
 /** The state after `event`. */
@@ -35,10 +38,14 @@ export function conversationReducer(state: Conversation, event: ConversationEven
       return microphoneReducer(state, event.microphone, event.reason ?? "");
     case "playback":
       return updateTurn(state, event.turnId, (turn) => ({ playedMs: event.playedMs, ...playbackTimes(turn, event) }));
+    case "recording":
+      return { ...state, recording: event.name };
     case "audioStarted":
       return { ...state, audioStarted: true };
     case "notice":
       return { ...state, notice: event.notice };
+    case "trial":
+      return { ...state, trial: event.trial };
     case "reset": {
       const { epoch, endings, turns } = beginConversation(state, "left");
       return {
@@ -48,6 +55,7 @@ export function conversationReducer(state: Conversation, event: ConversationEven
         turns: cutOffReplies(turns, state.audioStarted),
         audioStarted: state.audioStarted,
         choices: state.choices,
+        trial: state.trial,
       };
     }
   }
@@ -85,10 +93,14 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "sessionEnded":
       return sessionReducer(state, message, atMs);
     case "turnEndPredicted":
+      return { ...state, wait: message.value };
     case "replyAudioEnded":
     case "anchorAudio":
     case "turnSaved":
-      // The console shows neither endpointing nor what is stored; the player handles audio. Over a WebSocket, audio has its own frames.
+    case "pong":
+    case "speechActivity":
+      // The console does not show what is stored; the player handles audio, and the store feeds the monitor. Over a WebSocket, audio
+      // has its own frames.
       return state;
     default:
       return assertNever(message);

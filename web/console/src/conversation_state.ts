@@ -10,14 +10,16 @@ import type {
   ServiceNotice,
   ServiceStatus,
   SessionUpdated,
+  TurnEndPredicted,
 } from "@ai-anchor/client";
 import type { Ending } from "./past_conversations";
+import { INITIAL_TRIAL, type Trial } from "./trial";
 import { newTurn, type Turn } from "./turn";
 
 // Older turns are dropped: a page may stay open for days.
 const MAX_TURNS = 200;
 
-export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style">;
+export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style" | "bargeIn">;
 
 export interface Conversation {
   /** Number of the conversation on this page: turn ids are unique only within a conversation. */
@@ -30,6 +32,8 @@ export interface Conversation {
   /** What the microphone's track is, and why it is not on. */
   microphone: MicrophoneState;
   microphoneReason: MicrophoneReason;
+  /** Name of the recording that is sent in the place of the microphone; empty for none. */
+  recording: string;
   /** Whether the browser allows audio, so that replies play. */
   audioStarted: boolean;
   user: "silent" | "speaking";
@@ -50,7 +54,11 @@ export interface Conversation {
   /** Active service notices in the order in which they began, one per code. */
   serviceNotices: readonly ServiceNotice[];
   turns: readonly Turn[];
+  /** The end-of-turn wait of the latest silence; null before the first. */
+  wait: TurnEndPredicted | null;
   settings: Settings | null;
+  /** Which of the settings to try is in force. */
+  trial: Trial;
   choices: Choices | null;
   services: readonly ServiceStatus[];
   gpu: GpuStatus | null;
@@ -64,6 +72,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   connection: { state: "idle" },
   microphone: "off",
   microphoneReason: "",
+  recording: "",
   audioStarted: false,
   user: "silent",
   anchor: "idle",
@@ -76,7 +85,9 @@ export const INITIAL_CONVERSATION: Conversation = {
   notice: "",
   serviceNotices: [],
   turns: [],
+  wait: null,
   settings: null,
+  trial: INITIAL_TRIAL,
   choices: null,
   services: [],
   gpu: null,

@@ -1,6 +1,7 @@
 /** The user's preferences, stored in the browser. */
 import type { TalkMode } from "./phase";
 import { DEFAULT_KEYS, type ShortcutKeys, validKeys } from "./shortcut_keys";
+import { MIN_WORDS_CHOICES, STOP_MS_CHOICES } from "./trial";
 
 export type Theme = "system" | "light" | "dark";
 export type CaptionSize = "normal" | "large" | "largest";
@@ -18,8 +19,10 @@ export interface Preferences {
   language: string;
   voice: string;
   persona: string;
-  /** 0 for the server's default. */
+  /** 0 for the server's default, as in the two below. */
   patience: number;
+  bargeInStopMs: number;
+  bargeInMinWords: number;
   /** Whether the monitor is open. */
   monitor: boolean;
   /** Whether single keys are shortcuts, and which. */
@@ -41,6 +44,8 @@ export const DEFAULT_PREFERENCES: Preferences = {
   voice: "",
   persona: "",
   patience: 0,
+  bargeInStopMs: 0,
+  bargeInMinWords: 0,
   monitor: false,
   shortcuts: true,
   keys: DEFAULT_KEYS,
@@ -60,6 +65,9 @@ export function loadPreferences(storage: Storage): Preferences {
   });
   const preferences = Object.fromEntries(entries) as unknown as Preferences;
   if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULT_PREFERENCES.mode;
+  // The server refuses a session with values out of range.
+  if (!STOP_MS_CHOICES.includes(preferences.bargeInStopMs)) preferences.bargeInStopMs = 0;
+  if (!MIN_WORDS_CHOICES.includes(preferences.bargeInMinWords)) preferences.bargeInMinWords = 0;
   if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULT_PREFERENCES.theme;
   preferences.keys = validKeys(stored["keys"]);
   if (!["normal", "large", "largest"].includes(preferences.captionSize))

@@ -43,7 +43,10 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
         replyFromMs: turn.replyFromMs ?? atMs,
       }));
     case "replyAudio":
-      return { ...withoutVoiceNotice(state), anchor: "speaking" };
+      return {
+        ...updateTurn(withoutVoiceNotice(state), turnId, (turn) => ({ soundArrivedMs: turn.soundArrivedMs ?? atMs })),
+        anchor: "speaking",
+      };
     case "playbackResume":
       return { ...state, anchor: "speaking" };
     case "speechMark": {
@@ -76,7 +79,11 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
     case "turnSpoken":
       return updateTurn(state, turnId, (turn) => spokenTimes(state, turn, message.value));
     case "latencyWaterfall":
-      return updateTurn(state, turnId, () => ({ latency: message.value }));
+      return updateTurn(state, turnId, (turn) => ({
+        latency: message.value,
+        // Both have the time at which the silence began: a wait of another silence does not explain this turn.
+        wait: state.wait?.atMs === message.value.speechEndMs ? state.wait : turn.wait,
+      }));
   }
 }
 
@@ -90,12 +97,15 @@ export const EMPTY_REPLY = {
   sources: [],
   replyText: "",
   marks: [],
+  soundArrivedMs: null,
   replyFromMs: null,
   replyToMs: null,
   shifts: [],
   playedMs: null,
   heardText: null,
   interrupted: false,
+  latency: null,
+  wait: null,
 };
 
 // Playback that is later than before by more than this was paused; less is the reports' own inaccuracy.

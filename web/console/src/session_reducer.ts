@@ -24,8 +24,18 @@ type SessionMessage = Extract<
 export function sessionReducer(state: Conversation, message: SessionMessage, atMs: number): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { sessionId, language, voice, persona, patience, resumed, retentionDays = 0, sentUnixS } = message.value;
-      const settings = { language, voice, persona, patience, style: state.settings?.style };
+      const {
+        sessionId,
+        language,
+        voice,
+        persona,
+        patience,
+        bargeIn,
+        resumed,
+        retentionDays = 0,
+        sentUnixS,
+      } = message.value;
+      const settings = { language, voice, persona, patience, bargeIn, style: state.settings?.style };
       const isForgotten = !resumed && currentTurns(state).length > 0;
       // No sound follows for the replies of another session.
       const isOther = state.sessionId !== "" && sessionId !== state.sessionId;
@@ -46,10 +56,10 @@ export function sessionReducer(state: Conversation, message: SessionMessage, atM
       };
     }
     case "sessionUpdated": {
-      const { language, voice, persona, patience, style } = message.value;
+      const { language, voice, persona, patience, style, bargeIn } = message.value;
       const isOutdated = language !== state.settings?.language && isAboutLanguage(state);
       const notice = isOutdated ? "" : state.notice;
-      return { ...state, notice, settings: { language, voice, persona, patience, style } };
+      return { ...state, notice, settings: { language, voice, persona, patience, style, bargeIn } };
     }
     case "choices":
       return { ...state, choices: message.value };

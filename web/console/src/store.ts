@@ -15,9 +15,12 @@ import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
 import { microphoneErrorMessage, unsentMessage } from "./error_messages";
+import { EventLog } from "./event_log";
 import { LevelFeed } from "./level";
+import { NetworkFeed } from "./network";
 import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
 import { REJECTED_CHOICE_NOTICES, rejectedChoice } from "./rejected_choice";
+import { switchSlot, trialMessages, type TrialValues, trialValues } from "./trial";
 
 const STATUS_INTERVAL_MS = 10_000;
 
@@ -35,16 +38,26 @@ export class ConsoleStore {
   readonly microphoneLevel = new LevelFeed();
   /** Peaks of the reply, as it plays. */
   readonly replyLevel = new LevelFeed();
+  /** The probability of speech in the microphone audio, 0 to 1, while the monitor subscribes to it. */
+  readonly speechProbability = new LevelFeed();
   readonly soundSupport = soundSupport();
+  readonly eventLog = new EventLog();
+  readonly network = new NetworkFeed();
   readonly #url: string;
   readonly #storage: Storage;
   readonly #listeners = new Set<() => void>();
+  /** When the page opened, in milliseconds since 1970. */
+  readonly openedAtMs = Date.now();
   #state: ConsoleState;
   #anchor: Anchor;
   // To be shown once the session is open.
   #noticeAtStart = "";
   #recorder: AnchorRecorder | null = null;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
+  /** Counts recordings: only the newest one clears the sign. */
+  #recordings = 0;
+  /** When all of the recording that plays has been sent but its silence; null while none plays. */
+  #recordingOverAtMs: number | null = null;
 
   constructor(url: string, storage: Storage, overrides: Partial<Preferences>) {
     this.#url = url;
@@ -141,6 +154,56 @@ export class ConsoleStore {
     return sent;
   }
 
+  /**
+   * Sends a recording as if it were spoken; `speechMs` is its length without the silence at its end. The turn ends as
+   * spoken ones do, or with the recording when talking is push-to-talk.
+   */
+  async playRecording(name: string, samples: Int16Array, speechMs: number): Promise<void> {
+    const anchor = this.#anchor;
+    const isManual = this.#state.preferences.mode === "push";
+    if (isManual && this.#state.conversation.anchor !== "idle") this.send({ case: "interrupt", value: {} });
+    const recording = (this.#recordings += 1);
+    this.#recordingOverAtMs = this.#nowMs() + speechMs;
+    this.#dispatch({ kind: "recording", name });
+    const isComplete = await anchor.playRecording(samples);
+    if (recording !== this.#recordings) return;
+    this.#recordingOverAtMs = null;
+    this.#dispatch({ kind: "recording", name: "" });
+    if (isComplete && isManual && anchor === this.#anchor) this.send({ case: "endTurn", value: {} });
+  }
+
+  /** Stops the recording that plays; what was heard of it is answered. */
+  stopRecording(): void {
+    this.#anchor.stopRecording();
+    this.send({ case: "endTurn", value: {} });
+  }
+
+  /** Measures a round trip to the session; its result goes to `network`. Nothing while the session is not open. */
+  ping(): void {
+    const { roundTrips } = this.network;
+    const pingId = roundTrips.begin(performance.now());
+    if (!this.send({ case: "ping", value: { pingId } })) roundTrips.cancel(pingId);
+  }
+
+  /** Makes the session have these values, now in force in the trial's slot. */
+  tryOut(values: TrialValues): void {
+    for (const message of trialMessages(values)) this.send(message);
+    void this.updatePreferences({
+      patience: values.patience,
+      bargeInStopMs: values.stopMs,
+      bargeInMinWords: values.minWords,
+    });
+  }
+
+  /** Brings the other of the two settings to try into force. */
+  switchTrial(): void {
+    const { settings, trial } = this.#state.conversation;
+    if (!settings) return;
+    const switched = switchSlot(trial, trialValues(settings));
+    this.#dispatch({ kind: "trial", trial: switched.trial });
+    this.tryOut(switched.values);
+  }
+
   /** Changes and saves preferences. A change of talk mode reconnects with the same conversation. */
   async updatePreferences(change: Partial<Preferences>): Promise<void> {
     const before = this.#state.preferences;
@@ -224,14 +287,25 @@ export class ConsoleStore {
   }
 
   #createAnchor(ticket = this.#state.preferences.ticket): Anchor {
-    const { language, voice, persona, patience, mode, speaker } = this.#state.preferences;
+    const { language, voice, persona, patience, bargeInStopMs, bargeInMinWords, mode, speaker } =
+      this.#state.preferences;
     const turnDetection = mode === "push" ? TurnDetection.MANUAL : TurnDetection.AUTOMATIC;
     const ifCurrent = (handle: () => void) => {
       if (anchor === this.#anchor) handle();
     };
     const anchor: Anchor = new Anchor({
       url: this.#url,
-      start: { language, voice, persona, turnDetection, waits: true, ...(patience ? { patience } : {}) },
+      start: {
+        language,
+        voice,
+        persona,
+        turnDetection,
+        waits: true,
+        // 0 is the server's default.
+        ...(patience ? { patience } : {}),
+        ...(bargeInStopMs ? { bargeInStopMs } : {}),
+        ...(bargeInMinWords ? { bargeInMinWords } : {}),
+      },
       ticket,
       captionsOnly: this.soundSupport !== "ready",
       onMessage: (message) => {
@@ -245,8 +319,10 @@ export class ConsoleStore {
           if (connection.state === "closed") void this.#replaceRejectedChoice(connection.code);
         });
       },
-      onPlayback: ({ turnId, playedMs, peak }) => {
+      onPlayback: (report) => {
+        const { turnId, playedMs, peak } = report;
         ifCurrent(() => {
+          this.network.onPlayback(report);
           this.replyLevel.push(peak);
           this.#dispatch({ kind: "playback", turnId, playedMs, atMs: this.#nowMs() });
         });
@@ -268,12 +344,24 @@ export class ConsoleStore {
   }
 
   #handleMessage(message: ServerMessage): void {
+    if (message.case === "pong") {
+      this.network.onPong(message.value.pingId, performance.now());
+      return;
+    }
+    if (message.case === "speechActivity") {
+      this.speechProbability.push(message.value.probability);
+      return;
+    }
     const waited = this.#state.conversation.admission?.state === AdmissionState.WAITING;
     this.#dispatch({ kind: "message", message, atMs: this.#nowMs() });
     // Said once, and only while nothing that the microphone hears is answered.
     if (message.case === "admission" && message.value.state === AdmissionState.WAITING && !waited)
       sayAloud(admissionMessage(message.value));
     if (message.case === "sessionUpdated" || message.case === "systemStatus") this.#closeUnheardMicrophone();
+    // What follows of a recording is silence, which would keep the microphone out.
+    const overAtMs = this.#recordingOverAtMs;
+    if (message.case === "turnCommitted" && overAtMs !== null && this.#nowMs() >= overAtMs)
+      this.#anchor.stopRecording();
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });
@@ -298,6 +386,7 @@ export class ConsoleStore {
   }
 
   #dispatch(event: ConversationEvent): void {
+    this.eventLog.record(event, this.#nowMs());
     this.#update({ conversation: conversationReducer(this.#state.conversation, event) });
   }
 

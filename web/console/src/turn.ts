@@ -1,5 +1,6 @@
 /** One turn: the user's words, the reply, and how much of it was heard. */
-import type { LatencyWaterfall, ReplySource } from "@ai-anchor/client";
+import type { LatencyWaterfall, ReplySource, TurnEndPredicted } from "@ai-anchor/client";
+import type { TurnSetting } from "./trial";
 
 /** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
@@ -38,6 +39,8 @@ export interface Turn {
   /** The passages that the reply is taken from. */
   sources: readonly ReplySource[];
   marks: readonly Mark[];
+  /** When the reply's first sound arrived; null before. */
+  soundArrivedMs: number | null;
   /** When the reply's first sample played, or its first text appeared. */
   replyFromMs: number | null;
   replyToMs: number | null;
@@ -51,6 +54,10 @@ export interface Turn {
   latency: LatencyWaterfall | null;
   /** Id of the turn with which the user corrected this one; null for none. */
   replacedBy: number | null;
+  /** The end-of-turn wait from which the latency counts; null for a turn without one. */
+  wait: TurnEndPredicted | null;
+  /** The setting in force when the turn was committed; null before. */
+  setting: TurnSetting | null;
 }
 
 export function newTurn(epoch: number, id: number): Turn {
@@ -71,6 +78,7 @@ export function newTurn(epoch: number, id: number): Turn {
     replyLanguage: "",
     sources: [],
     marks: [],
+    soundArrivedMs: null,
     replyFromMs: null,
     replyToMs: null,
     shifts: [],
@@ -80,6 +88,8 @@ export function newTurn(epoch: number, id: number): Turn {
     failure: "",
     latency: null,
     replacedBy: null,
+    wait: null,
+    setting: null,
   };
 }
 

@@ -3,6 +3,7 @@ import { BargeInVerdict, type ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
 import { isSettledByTurn } from "./error_messages";
 import { EMPTY_REPLY } from "./reply_reducer";
+import { trialValues } from "./trial";
 
 type BargeInSettled = Extract<ServerMessage, { case: "bargeInSettled" }>["value"];
 type TurnCommitted = Extract<ServerMessage, { case: "turnCommitted" }>["value"];
@@ -39,6 +40,7 @@ export function userReducer(state: Conversation, message: UserMessage, atMs: num
           provisional: false,
           userFromMs: turn.userFromMs ?? state.speechFromMs ?? atMs,
           userToMs: state.speechToMs ?? atMs,
+          setting: state.settings && { slot: state.trial.slot, ...trialValues(state.settings) },
         })),
         // With push-to-talk there may be no `speech_stopped`.
         user: "silent",

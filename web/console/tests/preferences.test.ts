@@ -24,7 +24,15 @@ test("invalid keys of shortcuts get their defaults, and the monitor is closed un
 });
 
 test("missing and invalid preferences get their defaults", () => {
-  for (const stored of [null, "", "no json", "null", "[]", '{"mode":"shout","theme":"pink","patience":"1"}']) {
+  for (const stored of [
+    null,
+    "",
+    "no json",
+    "null",
+    "[]",
+    '{"mode":"shout","theme":"pink","patience":"1"}',
+    '{"bargeInStopMs":99,"bargeInMinWords":-1}',
+  ]) {
     expect(loadPreferences(storageWith(stored))).toEqual(DEFAULT_PREFERENCES);
   }
 });

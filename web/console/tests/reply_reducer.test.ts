@@ -49,3 +49,24 @@ test("a failed reply shows its message and leaves the anchor idle", () => {
   });
   expect(state).toMatchObject({ anchor: "idle", turns: [{ failure: "no answer came" }] });
 });
+
+test("a wait explains the turn whose silence it is about, also when the same figures come again", () => {
+  const figures = {
+    case: "latencyWaterfall" as const,
+    value: script.latencyWaterfall({ turnId: 1, speechEndMs: 900 }),
+  };
+  const explained = play(script.turnEndPredicted(900, 690), ...SPEAKING, figures);
+  expect(explained.turns[0]?.wait?.waitMs).toBe(690);
+  const later = playFrom(explained, script.turnEndPredicted(4000, 300), figures);
+  expect(later.turns[0]?.wait?.waitMs).toBe(690);
+  expect(play(script.turnEndPredicted(400, 690), ...SPEAKING, figures).turns[0]?.wait).toBeNull();
+});
+
+test("a reply that starts over has no figures until they come again", () => {
+  const figures = {
+    case: "latencyWaterfall" as const,
+    value: script.latencyWaterfall({ turnId: 1, speechEndMs: 900 }),
+  };
+  const state = play(script.turnEndPredicted(900, 690), ...SPEAKING, figures, script.replyStarted(1));
+  expect(state.turns[0]).toMatchObject({ latency: null, wait: null });
+});

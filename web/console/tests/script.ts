@@ -10,6 +10,7 @@ import {
   type ServerMessage,
   ServerMessageSchema,
   SystemStatusSchema,
+  TurnEndPredictedSchema,
 } from "@ai-anchor/client";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type ConversationEvent, conversationReducer } from "../src/conversation_reducer";
@@ -114,6 +115,10 @@ export const admission = (fields: MessageInitShape<typeof AdmissionSchema>): Ser
 export const systemStatus = (fields: MessageInitShape<typeof SystemStatusSchema>): ServerMessageInit => ({
   case: "systemStatus",
   value: create(SystemStatusSchema, fields),
+});
+export const turnEndPredicted = (atMs: number, waitMs: number): ServerMessageInit => ({
+  case: "turnEndPredicted",
+  value: create(TurnEndPredictedSchema, { atMs, waitMs, patience: 1 }),
 });
 export const latencyWaterfall = (fields: MessageInitShape<typeof LatencyWaterfallSchema>) =>
   create(LatencyWaterfallSchema, fields);

@@ -104,7 +104,13 @@ def _reply_begun(events: Sequence[ServerEvent]) -> ServerEvent | None:
 
 async def _wait_for_waterfall(session: SessionClient, turn_id: int) -> session_pb2.LatencyWaterfall | None:
     def find(events: Sequence[ServerEvent]) -> session_pb2.LatencyWaterfall | None:
-        return next((event.message for event in events if _is_of_turn(event, "latency_waterfall", turn_id)), None)
+        # The one sent at the first sound lacks the stages after it.
+        for event in reversed(events):
+            if _is_of_turn(event, "latency_waterfall", turn_id):
+                return event.message
+            if _is_of_turn(event, "reply_finished", turn_id):
+                break
+        return None
 
     try:
         return await session.wait_until(find, WATERFALL_WITHIN_S, "latency waterfall")

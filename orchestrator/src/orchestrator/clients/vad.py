@@ -15,6 +15,7 @@ from service_kit.rpc.channel import read_message, write_message
 from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import PredictorOpinion
 from orchestrator.conversation.model.ports import (
+    ACTIVITY_INTERVAL_MS,
     AudioAnalysed,
     SpeechStarted,
     SpeechStopped,
@@ -26,8 +27,6 @@ from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRAC
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
 
-# How often the service reports how far it is, in milliseconds of audio.
-_ACTIVITY_INTERVAL_MS = 500
 
 _Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
@@ -61,6 +60,10 @@ class VadStream:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms, language=language)
         await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
+    async def request_activity(self, interval_ms: int) -> None:
+        interval = vad_pb2.ActivityInterval(interval_ms=interval_ms)
+        await write_message(self._call, vad_pb2.DetectRequest(activity_interval=interval), _PEER)
+
     async def events(self) -> AsyncGenerator[VadEvent | AudioAnalysed]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
@@ -79,7 +82,7 @@ class VadStream:
                         tuple(PredictorOpinion(opinion.name, opinion.probability) for opinion in predicted.opinions),
                     )
                 case "activity":
-                    yield AudioAnalysed(response.activity.at_ms)
+                    yield AudioAnalysed(response.activity.at_ms, response.activity.probability)
                 case _:
                     # Unknown events of a newer service are ignored.
                     continue
@@ -101,7 +104,7 @@ class VadClient:
         call: _Call = self._stub.Detect(metadata=to_metadata())
         try:
             config = vad_pb2.DetectionConfig(
-                sample_rate_hz=MICROPHONE.rate_hz, language=language, activity_interval_ms=_ACTIVITY_INTERVAL_MS
+                sample_rate_hz=MICROPHONE.rate_hz, language=language, activity_interval_ms=ACTIVITY_INTERVAL_MS
             )
             await write_message(call, vad_pb2.DetectRequest(config=config), _PEER)
             yield VadStream(call, self._predicts_fully)

@@ -36,6 +36,7 @@ class Stream:
     def __init__(self) -> None:
         self.spans: list[tuple[int, int]] = []
         self.transcripts: list[str] = []
+        self.intervals_ms: list[int] = []
         self.sent: asyncio.Queue[object] = asyncio.Queue()
 
     async def push_audio(self, chunk: AudioChunk) -> None:
@@ -43,6 +44,9 @@ class Stream:
 
     async def push_transcript(self, text: str, end_ms: int, language: str) -> None:
         self.transcripts.append(text)
+
+    async def request_activity(self, interval_ms: int) -> None:
+        self.intervals_ms.append(interval_ms)
 
     async def events(self) -> AsyncGenerator[object]:
         while True:
@@ -258,3 +262,29 @@ async def test_a_change_of_language_loses_nothing_and_is_no_loss(detection):
     assert second.spans[0][0] <= 800 < first.spans[-1][1]
     await detection.send(AudioAnalysed(1_050), SpeechStarted(1_040, 800))
     assert await detection.events() == [SpeechStarted(1_040, 800)]
+
+
+async def test_probability_of_speech_is_reported_on_request(detection):
+    await detection.sound(1_000)
+    await detection.send(AudioAnalysed(1_000, 0.4))
+    assert await detection.events() == []
+    detection.detector.reports_activity = True
+    await detection.sound(1_000)
+    # More often than was asked for.
+    await detection.send(*(AudioAnalysed(at_ms, 0.5) for at_ms in range(1_020, 1_520, 20)))
+    reported = await detection.events()
+    assert [event.at_ms for event in reported] == [1_020, 1_120, 1_220, 1_320, 1_420]
+    assert {event.probability for event in reported} == {0.5}
+    detection.detector.reports_activity = False
+    await detection.sound(200)
+    await detection.send(AudioAnalysed(2_000, 0.5))
+    assert await detection.events() == []
+    assert detection.vad.streams[0].intervals_ms == [100, 500]
+
+
+@pytest.mark.parametrize(("at_ms", "probability"), [(100, float("nan")), (100, 1.5), (100, None), (4_000_000_000, 0.5)])
+async def test_probability_that_cannot_be_is_not_reported(detection, at_ms, probability):
+    detection.detector.reports_activity = True
+    await detection.sound(200)
+    await detection.send(AudioAnalysed(at_ms, probability))
+    assert await detection.events() == []

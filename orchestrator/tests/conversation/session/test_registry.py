@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from orchestrator.conversation.messages.client import SessionStart, TextInput
-from orchestrator.conversation.messages.server import VoiceChoice
+from orchestrator.conversation.messages.server import BargeIn, VoiceChoice
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import ConnectionDropped, Persona
 from orchestrator.conversation.model.services import Services
@@ -78,6 +78,10 @@ def test_automatic_conversation_begins_in_the_default_language(installed, chosen
         (SessionStart(persona="nobody"), "session.unknown_persona"),
         (SessionStart(patience=0.4), "session.bad_patience"),
         (SessionStart(patience=float("nan")), "session.bad_patience"),
+        (SessionStart(barge_in_stop_ms=99), "session.bad_barge_in"),
+        (SessionStart(barge_in_stop_ms=3_001), "session.bad_barge_in"),
+        (SessionStart(barge_in_min_words=0), "session.bad_barge_in"),
+        (SessionStart(barge_in_min_words=2**32 - 1), "session.bad_barge_in"),
     ],
 )
 def test_unavailable_choice_is_refused(start, code):
@@ -90,6 +94,13 @@ def test_patience_defaults_to_the_servers_setting():
     registry = sessions(rules=TurnRules(patience=1.5))
     assert registry.start_conversation(SessionStart()).preferences.patience == 1.5
     assert registry.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
+
+
+def test_barge_in_is_the_servers_unless_chosen():
+    registry = sessions()
+    assert registry.start_conversation(SessionStart()).preferences.barge_in == BargeIn()
+    start = SessionStart(barge_in_stop_ms=300, barge_in_min_words=2)
+    assert registry.start_conversation(start).preferences.barge_in == BargeIn(300, 2)
 
 
 async def test_ended_conversation_is_deleted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.echo.transcript_echo import PlaybackContext
+from orchestrator.conversation.messages.server import BargeIn
 from orchestrator.conversation.turns.barge_in import BargeInThresholds, TranscriptClass, classify_transcript
 
 STORY = PlaybackContext("once upon a time there was a king", "en")
@@ -90,3 +91,18 @@ def test_fewer_words_than_the_minimum_are_weak_without_a_stop_word():
     assert classify_transcript("what about", 400, STORY, rules) is TranscriptClass.WEAK
     assert classify_transcript("what about Berlin", 400, STORY, rules) is TranscriptClass.WORDS
     assert classify_transcript("wait", 400, STORY, rules) is TranscriptClass.WORDS
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (BargeIn(), (500, 1_000, 1)),
+        (BargeIn(stop_ms=300), (300, 1_000, 1)),
+        # Speech that is held longer than other speech is not stopped earlier.
+        (BargeIn(stop_ms=2_000, min_words=3), (2_000, 2_000, 3)),
+    ],
+)
+def test_a_users_choice_replaces_the_thresholds_that_it_names(choice, expected):
+    rules = BargeInThresholds().with_choice(choice)
+    assert (rules.stop_ms, rules.hold_ms, rules.min_words) == expected
+    assert rules.min_speech_ms == BargeInThresholds().min_speech_ms

@@ -41,7 +41,14 @@ class PredictionDepth:
     full: bool
 
 
-Input = AudioChunk | PartialTranscript | PredictionDepth
+@dataclass(frozen=True, slots=True)
+class ActivityInterval:
+    """Milliseconds of audio between `Activity` events from now on; 0 for none."""
+
+    ms: int
+
+
+Input = AudioChunk | PartialTranscript | PredictionDepth | ActivityInterval
 
 
 class TurnDetector:
@@ -83,6 +90,7 @@ class _MicrophoneDetection:
         self._framer = Framer()
         self._state = detector.model.new_state()
         self._edges = SpeechEdgeDetector(detector.thresholds)
+        self._activity_interval_ms = config.activity_interval_ms
         self._next_activity_ms = 0
 
     async def run(self, inputs: AsyncIterator[Input]) -> None:
@@ -96,6 +104,8 @@ class _MicrophoneDetection:
                         scheduler.update_transcript(item)
                     case PredictionDepth():
                         scheduler.predicts_fully = item.full
+                    case ActivityInterval():
+                        self._activity_interval_ms, self._next_activity_ms = item.ms, 0
                     case AudioChunk():
                         for frame in self._framer.push_audio(item):
                             await self._push_frame(frame, scheduler)
@@ -108,8 +118,8 @@ class _MicrophoneDetection:
             self._state.reset()
         scheduler.push_audio(frame.samples, frame.start_ms, frame.end_ms)
         probability = await self._detector.batcher.predict(FrameRequest(self._state, frame.samples))
-        if self._config.activity_interval_ms and frame.end_ms >= self._next_activity_ms:
-            self._next_activity_ms = frame.end_ms + self._config.activity_interval_ms
+        if self._activity_interval_ms and frame.end_ms >= self._next_activity_ms:
+            self._next_activity_ms = frame.end_ms + self._activity_interval_ms
             await self._emit(Activity(frame.end_ms, probability))
         await self._emit_edges(self._edges.push_frame(frame.start_ms, frame.end_ms, probability), scheduler)
 

@@ -14,11 +14,17 @@ const REPORT_MS = 100;
 // A step in the waveform clicks; a fade of 5 ms is inaudible.
 const FADE_MS = 5;
 
-/** How much of a reply has left the output device, and its peak since the last report, 0 to 1. */
+/** How much of a reply has left the output device, and the state of the buffer. */
 export interface PlaybackReport {
   turnId: number;
   playedMs: number;
+  /** The peak since the last report, 0 to 1. */
   peak: number;
+  /** Length of the audio that has arrived and was not played yet, in milliseconds. */
+  bufferedMs: number;
+  /** How often the buffer ran empty in the middle of a reply, in all replies, and for how long in total. */
+  underruns: number;
+  underrunMs: number;
 }
 
 interface Segment {
@@ -45,6 +51,10 @@ export class JitterBuffer {
   #paused = false;
   #stopping = false;
   #silentSamples = 0;
+  // Silent samples since the buffer ran empty; null while it has not. More audio of the reply makes it an underrun.
+  #emptySamples: number | null = null;
+  #underruns = 0;
+  #underrunSamples = 0;
   #samplesSinceReport = 0;
   #reported = 0;
   #peak = 0;
@@ -109,6 +119,7 @@ export class JitterBuffer {
     this.#minimumFill = this.#toSamples(START_MS);
     this.#running = false;
     this.#paused = false;
+    this.#emptySamples = null;
     this.#silentSamples = 0;
     this.#samplesSinceReport = 0;
     this.#reported = 0;
@@ -122,10 +133,11 @@ export class JitterBuffer {
       this.#stopping = false;
     }
     const buffered = this.#written - this.#read;
-    if (!this.#running) this.#running = buffered > 0 && buffered >= this.#minimumFill;
+    if (!this.#running && buffered > 0 && buffered >= this.#minimumFill) this.#start();
     if (!this.#running || (fading && this.#gain <= 0)) {
       this.#gain = 0;
       this.#silentSamples += 1;
+      if (this.#emptySamples !== null && !fading) this.#emptySamples += 1;
       return 0;
     }
     this.#gain = Math.max(0, Math.min(1, this.#gain + (fading ? -this.#fadeStep : this.#fadeStep)));
@@ -138,8 +150,17 @@ export class JitterBuffer {
     if (this.#read === this.#written) {
       this.#running = false;
       this.#minimumFill = this.#toSamples(RESTART_MS);
+      this.#emptySamples = 0;
     }
     return sample;
+  }
+
+  #start(): void {
+    this.#running = true;
+    if (this.#emptySamples === null) return;
+    this.#underruns += 1;
+    this.#underrunSamples += this.#emptySamples;
+    this.#emptySamples = null;
   }
 
   // Samples count as heard once they have left the output device, `#latency` samples after they were pulled.
@@ -154,13 +175,20 @@ export class JitterBuffer {
     if (!first && !last && !due) return null;
     const report = {
       turnId: this.#current.turnId,
-      playedMs: Math.round((heard * 1000) / this.#rateHz),
+      playedMs: this.#toMs(heard),
       peak: this.#peak,
+      bufferedMs: this.#toMs(this.#written - this.#read),
+      underruns: this.#underruns,
+      underrunMs: this.#toMs(this.#underrunSamples),
     };
     this.#reported = heard;
     this.#samplesSinceReport = 0;
     this.#peak = 0;
     return report;
+  }
+
+  #toMs(samples: number): number {
+    return Math.round((samples * 1000) / this.#rateHz);
   }
 
   #toSamples(ms: number): number {

@@ -120,3 +120,39 @@ test("audio beyond twelve seconds is dropped and counted", () => {
   expect(buffer.push(speech(10_000))).toBe(0);
   expect(buffer.push(speech(3000))).toBe(RATE_HZ);
 });
+
+describe("the state of the buffer", () => {
+  test("tells how much audio waits", () => {
+    const buffer = bufferWithReply();
+    buffer.push(speech(1000));
+    const report = pull(buffer, 300).reports.at(-1);
+    expect(report).toMatchObject({ underruns: 0, underrunMs: 0 });
+    expect(report?.bufferedMs).toBeGreaterThan(600);
+    expect((report?.bufferedMs ?? 0) + (report?.playedMs ?? 0)).toBeCloseTo(1000, -1);
+  });
+
+  test("an empty buffer is an underrun once more of the reply follows, for as long as it was silent", () => {
+    const buffer = bufferWithReply();
+    buffer.push(speech(100));
+    expect(pull(buffer, 400).reports.at(-1)).toMatchObject({ playedMs: 100, bufferedMs: 0, underruns: 0 });
+    buffer.push(speech(300));
+    const report = pull(buffer, 150).reports.at(-1);
+    expect(report?.underruns).toBe(1);
+    expect(report?.underrunMs).toBeGreaterThan(280);
+    expect(report?.underrunMs).toBeLessThan(320);
+  });
+
+  test("the silence after a reply, before the next and in a pause is none", () => {
+    const buffer = bufferWithReply();
+    buffer.push(speech(100));
+    buffer.endReply();
+    pull(buffer, 400);
+    buffer.setPosition(2, 0, 0);
+    buffer.push(speech(400));
+    pull(buffer, 100);
+    buffer.pause();
+    pull(buffer, 500);
+    buffer.resume();
+    expect(pull(buffer, 500).reports.at(-1)).toMatchObject({ turnId: 2, playedMs: 400, underruns: 0, underrunMs: 0 });
+  });
+});

@@ -33,7 +33,7 @@ export function App({ store }: { store: ConsoleStore }) {
   };
   const recording = useRecording(store);
   const Monitor = isNarrow ? MonitorOverlay : SidePanel;
-  const monitor = { conversation, recording, ticket: preferences.ticket };
+  const monitor = { store, conversation, recording, ticket: preferences.ticket };
   useBodyAttributes(store);
   useShortcuts(store, { openDialog: setDialog, togglePanel });
   const phase = phaseOf(conversation, preferences.mode);

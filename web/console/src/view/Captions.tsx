@@ -132,7 +132,7 @@ function Sources({ turn: { sources } }: { turn: Turn }) {
   );
 }
 
-function TurnTimes({ turn: { latency, engine } }: { turn: Turn }) {
+function TurnTimes({ turn: { latency, wait, engine } }: { turn: Turn }) {
   if (!latency) return null;
   const response = responseMs(latency);
   if (response === undefined) return null;
@@ -142,7 +142,7 @@ function TurnTimes({ turn: { latency, engine } }: { turn: Turn }) {
         <span class="times-figure">{formatDuration(response)}</span> to the first sound
         {engine && <span class="times-engine">{engine}</span>}
       </summary>
-      <Waterfall latency={latency} />
+      <Waterfall latency={latency} wait={wait} />
     </details>
   );
 }

@@ -42,6 +42,7 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
           {admissionMessage(conversation.admission)}
         </p>
       )}
+      {conversation.recording && <RecordingNotice store={store} name={conversation.recording} />}
       {notice && !isSaid && (
         <ClosableNotice
           role="alert"
@@ -75,6 +76,23 @@ function standingNotices(conversation: Conversation): Standing[] {
     ...(refusal ? [{ id: refusal, text: refusal, kind: "notice-language" }] : []),
     ...impairments(conversation).map(({ code, text }) => ({ id: `${code} ${text}`, text, kind: "notice-service" })),
   ];
+}
+
+function RecordingNotice({ store, name }: { store: ConsoleStore; name: string }) {
+  return (
+    <section class="notice notice-recording" role="status" aria-label="Recording">
+      <p>The anchor hears a recording in the place of the microphone: {name}</p>
+      <button
+        class="button"
+        type="button"
+        onClick={() => {
+          store.stopRecording();
+        }}
+      >
+        Stop the recording
+      </button>
+    </section>
+  );
 }
 
 // The server reports a degradation in the system status and in a notice of the same code; the page shows it once.

@@ -34,7 +34,7 @@ def checked_event(event: VadEvent, position_ms: int) -> VadEvent | None:
             return event
         case TurnEndPredicted():
             numbers = (event.probability, *(opinion.probability for opinion in event.opinions))
-            return event if all(map(_is_probability, numbers)) else None
+            return event if all(map(is_probability, numbers)) else None
 
 
 def without_bad_numbers(transcript: Transcript) -> Transcript:
@@ -62,8 +62,9 @@ def without_bad_numbers(transcript: Transcript) -> Transcript:
 
 
 def _probability(value: float | None) -> float | None:
-    return value if value is not None and _is_probability(value) else None
+    return value if value is not None and is_probability(value) else None
 
 
-def _is_probability(value: float) -> bool:
+def is_probability(value: float) -> bool:
+    """Whether a number can be a probability."""
     return math.isfinite(value) and 0 <= value <= 1

@@ -18,11 +18,13 @@ from service_kit.tasks import run_together
 from orchestrator.conversation.echo.recent_audio import RecentAudio
 from orchestrator.conversation.input.energy_vad import EnergyVad
 from orchestrator.conversation.input.lost_services import LostServices
-from orchestrator.conversation.input.peer_checks import checked_event
+from orchestrator.conversation.input.peer_checks import checked_event, is_probability
 from orchestrator.conversation.input.progress_watch import ProgressWatch
 from orchestrator.conversation.input.stream_language import LanguageChanged, StreamLanguage
 from orchestrator.conversation.model.event_queue import EventQueue
+from orchestrator.conversation.model.events import ActivityReported
 from orchestrator.conversation.model.ports import (
+    ACTIVITY_INTERVAL_MS,
     AudioAnalysed,
     FinalTranscript,
     PartialTranscript,
@@ -51,6 +53,8 @@ _ONSET_MS = 200
 _CATCH_UP_MS = 1_000
 # A new stream that has caught up, and has disagreed for so long on whether the user is speaking, is right.
 _DISAGREEMENT_MS = 500
+# Milliseconds of audio between two reports of the probability of speech to who asked for them.
+_REPORT_INTERVAL_MS = 100
 # No person speaks for so long without a pause that voice activity finds: a stream that says so is stuck.
 _MAX_SPEECH_MS = 120_000
 
@@ -81,6 +85,9 @@ class SpeechDetector:
         # Set while loudness is in charge.
         self._energy_vad: EnergyVad | None = None
         self._stream: _StreamState | None = None
+        # Whether the probability of speech is reported, and from when on again.
+        self.reports_activity = False
+        self._next_report_ms = 0
         self._queue: asyncio.Queue[AudioChunk | PartialTranscript | FinalTranscript] = asyncio.Queue(_MAX_QUEUED_ITEMS)
         # Audio that is not a whole message yet, and its start.
         self._pending = bytearray()
@@ -174,6 +181,7 @@ class SpeechDetector:
                     raise PeerFailed(
                         f"{_SERVICE}.stuck", f"{_SERVICE} reported {_MAX_SPEECH_MS // 1000} s of speech without a pause"
                     )
+                await self._request_activity(stream, state)
                 state.sent_ms = item.end_ms
                 if state.owes_progress:
                     self._watch.expect_progress()
@@ -202,6 +210,25 @@ class SpeechDetector:
         self._analysed_ms = max(self._analysed_ms, stream.analysed_ms)
         if checked is not None:
             await self._emit(checked)
+        elif isinstance(event, AudioAnalysed):
+            await self._report_activity(event)
+
+    async def _request_activity(self, stream: VoiceActivityStream, state: _StreamState) -> None:
+        """Have the stream report as often as is wanted."""
+        interval_ms = _REPORT_INTERVAL_MS if self.reports_activity else ACTIVITY_INTERVAL_MS
+        if interval_ms != state.activity_interval_ms:
+            state.activity_interval_ms = interval_ms
+            await stream.request_activity(interval_ms)
+
+    async def _report_activity(self, event: AudioAnalysed) -> None:
+        """Queue the probability of speech, at most every `_REPORT_INTERVAL_MS` whatever the service sends."""
+        if not self.reports_activity or event.probability is None or event.until_ms < self._next_report_ms:
+            return
+        if not is_probability(event.probability) or event.until_ms > self._position_ms:
+            PEER_MESSAGES_DROPPED.labels(_SERVICE).inc()
+            return
+        self._next_report_ms = event.until_ms + _REPORT_INTERVAL_MS
+        await self._event_queue.put(ActivityReported(event.until_ms, event.probability))
 
     async def _take_over_when_agreed(self, stream: _StreamState) -> None:
         """Put the stream in charge once it has caught up and agrees, or has disagreed for long enough."""
@@ -272,6 +299,7 @@ class _StreamState:
     catch_up_ms: int
     analysed_ms: int
     sent_ms: int = 0
+    activity_interval_ms: int = ACTIVITY_INTERVAL_MS
     in_charge: bool = False
     speaking: bool = False
     edge_ms: int = 0

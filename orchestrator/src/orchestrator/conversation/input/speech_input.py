@@ -109,12 +109,17 @@ class SpeechInput:
         """Predict the end of turns in this language from now on; called between turns, reopens the VAD stream."""
         self._speech_detector.language.change(language)
 
+    def report_activity(self, *, enabled: bool) -> None:
+        """Queue an `ActivityReported` about ten times a second from now on, or no more. None come with `manual`."""
+        self._speech_detector.reports_activity = enabled
+
     def on_disconnect(self) -> None:
         """The client disconnected; fill the microphone with silence."""
         self._silence_filler.disconnected.set()
 
     def on_reconnect(self) -> None:
         """The client reconnected; stop filling."""
+        self.report_activity(enabled=False)
         self._silence_filler.disconnected.clear()
 
     def confirm_turn_end(self) -> None:

@@ -72,6 +72,10 @@ class SessionStart:
     """Whether the client waits when all places are taken, and is told with `admission` when one is free. Otherwise its
     session ends with `admission.at_capacity` as soon as its user speaks or writes.
     """
+    barge_in_stop_ms: int | None = None
+    """Length of the speech that stops a reply, as in `set_barge_in`; absent for the server's default."""
+    barge_in_min_words: int | None = None
+    """The fewest words that stop a reply, as in `set_barge_in`; absent for the server's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,18 @@ class SetPatience:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBargeIn:
+    """Changes what stops a reply when the user speaks over it. For an absent field the server's default applies. Kept
+    with the conversation while the server runs, and not stored.
+    """
+
+    stop_ms: int | None = None
+    """Speech of this length stops the reply, with or without words: 100 to 3000 ms."""
+    min_words: int | None = None
+    """The fewest words that stop it, 1 to 10; words that ask for silence are exempt."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackProgress:
     """Reports the playback position of a reply: how much of it the client has played to the user."""
 
@@ -197,6 +213,22 @@ class PlaybackProgress:
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
     """Requests a `system_status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpeechActivity:
+    """Subscribes to `speech_activity`, or ends the subscription. There is none at the start, nor after a reconnect."""
+
+    enabled: bool
+    """Whether `speech_activity` is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Measures the round trip to the session, behind what it has to do before."""
+
+    ping_id: int
+    """A number that the client chooses, which the `pong` returns."""
 
 
 Command = (
@@ -226,6 +258,12 @@ Command = (
     | SetPatience
     # Speaks a reply again, or goes on with one that was cut off.
     | SpeakAgain
+    # Measures the round trip: answered by a `pong`.
+    | Ping
+    # Changes what stops a reply, from the next sound over one on.
+    | SetBargeIn
+    # Subscribes to `speech_activity`, or ends the subscription.
+    | SetSpeechActivity
 )
 """Any client message after `session_start`, except audio."""
 

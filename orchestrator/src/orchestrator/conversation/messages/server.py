@@ -90,6 +90,8 @@ class SessionStarted:
     """Time at which this was sent, in seconds since 1970 on the server's clock: the difference to the client's clock
     makes the times of `turn_spoken` comparable with it.
     """
+    barge_in: BargeIn | None = None
+    """What stops a reply when the user speaks over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,14 +462,16 @@ class TurnFailed:
 
 @dataclass(frozen=True, slots=True)
 class LatencyWaterfall:
-    """Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in
-    which they occur; a stage that did not occur is absent.
+    """Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, or, of a written
+    turn, after its commit, in the order in which they occur; a stage that has not occurred is absent.
     """
 
     turn_id: int
     """Id of the turn."""
     speech_end_ms: int
-    """End of the user's speech, in milliseconds on the audio clock."""
+    """End of the user's speech, in milliseconds on the audio clock: `at_ms` of the `turn_end_predicted` that explains
+    the wait. 0 for a written turn.
+    """
     speech_stopped_ms: int | None = None
     """Turn detection reported the silence."""
     final_transcript_ms: int | None = None
@@ -502,6 +506,20 @@ class SessionUpdated:
     """Factor of the end-of-turn wait, as in `set_patience`."""
     style: Style | None = None
     """Speaking style."""
+    barge_in: BargeIn | None = None
+    """What stops a reply when the user speaks over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """What stops a reply when the user speaks over it, as in `set_barge_in`; for an absent field the server's default
+    applies.
+    """
+
+    stop_ms: int | None = None
+    """Length of the speech that stops the reply, with or without words, in milliseconds."""
+    min_words: int | None = None
+    """The fewest words that stop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,6 +566,26 @@ class Error:
     """Whether a retry may succeed."""
     retry_after_s: int | None = None
     """After how many seconds a retry may succeed; absent when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechActivity:
+    """Probability of speech at one moment, from voice activity detection. Not sent with manual turn detection, nor
+    while vad-service is away.
+    """
+
+    at_ms: int
+    """End of the analysed audio, in milliseconds on the audio clock."""
+    probability: float
+    """Probability of speech, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a `ping`."""
+
+    ping_id: int
+    """The number of the `ping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,7 +649,8 @@ ServerMessage = (
     | ReplyFinished
     # The reply failed.
     | TurnFailed
-    # Latency of each stage of this turn.
+    # Latency of each stage of this turn. Sent at the first sound of its reply, and again after `reply_finished` with
+    # the stages reached since; the later message replaces the earlier one.
     | LatencyWaterfall
     # Health of the services.
     | SystemStatus
@@ -635,5 +674,9 @@ ServerMessage = (
     | Admission
     # When and by whom a turn was spoken.
     | TurnSpoken
+    # The answer to a `ping`.
+    | Pong
+    # Probability of speech in the microphone audio, at most ten times a second; only sent to clients that subscribed.
+    | SpeechActivity
 )
 """Any message from the server."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
-from orchestrator.conversation.messages.server import Style
+from orchestrator.conversation.messages.client import (
+    SetBargeIn,
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+)
+from orchestrator.conversation.messages.server import BargeIn, Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.journal import Journal
 from orchestrator.conversation.model.ports import Message
@@ -21,10 +28,13 @@ DEFAULT_VOICE = "default"
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 MIN_PATIENCE = 0.5
 MAX_PATIENCE = 2.0
+# The ranges of what stops a reply: the length of speech over it in milliseconds, and its words.
+MIN_BARGE_IN_STOP_MS, MAX_BARGE_IN_STOP_MS = 100, 3_000
+MIN_BARGE_IN_WORDS, MAX_BARGE_IN_WORDS = 1, 10
 # A client that returns within this time after its turn was cut off gets an answer.
 _CUT_OFF_WITHIN_S = 120.0
 # The commands that change a user's preferences.
-Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience | SetBargeIn
 
 
 def chosen_voice(name: str) -> str:
@@ -43,6 +53,8 @@ class Preferences:
     style: Style = field(default_factory=Style)
     # A factor on the end-of-turn wait, from `MIN_PATIENCE` to `MAX_PATIENCE`.
     patience: float = 1.0
+    # What stops a reply; absent fields are the server's defaults. Not stored.
+    barge_in: BargeIn = field(default_factory=BargeIn)
     # The language heard last, while `language` is automatic; empty before.
     heard_language: str = ""
     # ISO 639-1: the language of replies while `language` is automatic and nothing was heard.
@@ -72,6 +84,8 @@ class Preferences:
                 self.style = replace(self.style, **{name: value for name, value in values.items() if value is not None})
             case SetPatience():
                 self.patience = choice.patience
+            case SetBargeIn():
+                self.barge_in = BargeIn(choice.stop_ms, choice.min_words)
 
 
 @dataclass(slots=True)

@@ -17,9 +17,11 @@ from orchestrator.conversation.messages.client import (
     EndTurn,
     Interrupt,
     Pause,
+    Ping,
     PlaybackProgress,
     RequestStatus,
     Resume,
+    SetSpeechActivity,
     SpeakAgain,
     TextInput,
 )
@@ -49,6 +51,14 @@ class FirstSampleHeard:
 
     turn_id: int
     at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityReported:
+    """The microphone had speech with this probability at `at_ms`."""
+
+    at_ms: int
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,9 @@ SessionEvent = (
     Preference
     | PlaybackProgress
     | RequestStatus
+    | Ping
+    | SetSpeechActivity
+    | ActivityReported
     | ServiceLost
     | ServiceRecovered
     | Connected

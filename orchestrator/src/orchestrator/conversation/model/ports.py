@@ -52,11 +52,20 @@ class TurnEndPredicted:
 VadEvent = SpeechStarted | SpeechStopped | TurnEndPredicted
 
 
+# How often voice activity says how far it is, in milliseconds of audio, unless it is asked for more.
+ACTIVITY_INTERVAL_MS = 500
+
+
 @dataclass(frozen=True, slots=True)
 class AudioAnalysed:
-    """The audio up to `until_ms` was analysed: the sign that voice activity works. About twice a second of audio."""
+    """The audio up to `until_ms` was analysed: the sign that voice activity works.
+
+    About twice a second of audio, or as often as was asked for.
+    """
 
     until_ms: int
+    # The probability of speech there, 0 to 1; None when it is not known.
+    probability: float | None = None
 
 
 class VoiceActivityStream(Protocol):
@@ -71,6 +80,10 @@ class VoiceActivityStream(Protocol):
 
         `language` is that of the text, ISO 639-1; empty for the stream's.
         """
+        ...
+
+    async def request_activity(self, interval_ms: int) -> None:
+        """Ask for an `AudioAnalysed` after each `interval_ms` of audio from now on. Not safe to cancel."""
         ...
 
     def events(self) -> AsyncGenerator[VadEvent | AudioAnalysed]:

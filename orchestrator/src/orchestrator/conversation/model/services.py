@@ -8,12 +8,23 @@ from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
+from orchestrator.conversation.messages.client import (
+    SetBargeIn,
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+)
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.conversation import (
     AUTOMATIC,
+    MAX_BARGE_IN_STOP_MS,
+    MAX_BARGE_IN_WORDS,
     MAX_PATIENCE,
+    MIN_BARGE_IN_STOP_MS,
+    MIN_BARGE_IN_WORDS,
     MIN_PATIENCE,
     Preference,
     chosen_voice,
@@ -123,6 +134,8 @@ class Services:
                 _check_style(choice)
             case SetPatience():
                 check_patience(choice.patience)
+            case SetBargeIn():
+                check_barge_in(choice.stop_ms, choice.min_words)
 
     def check_language(self, language: str) -> None:
         """Raise `InvalidRequest` for an unsupported language."""
@@ -187,6 +200,16 @@ def check_patience(patience: float) -> None:
     """Raise `InvalidRequest` for a patience outside `MIN_PATIENCE` to `MAX_PATIENCE`."""
     if not MIN_PATIENCE <= patience <= MAX_PATIENCE:
         raise InvalidRequest("session.bad_patience", f"patience must be from {MIN_PATIENCE:g} to {MAX_PATIENCE:g}")
+
+
+def check_barge_in(stop_ms: int | None, min_words: int | None) -> None:
+    """Raise `InvalidRequest` for a length of speech or a number of words out of range; None is the default."""
+    for name, value, least, most in (
+        ("stop_ms", stop_ms, MIN_BARGE_IN_STOP_MS, MAX_BARGE_IN_STOP_MS),
+        ("min_words", min_words, MIN_BARGE_IN_WORDS, MAX_BARGE_IN_WORDS),
+    ):
+        if value is not None and not least <= value <= most:
+            raise InvalidRequest("session.bad_barge_in", f"{name} of barge-in must be from {least} to {most}")
 
 
 def _check_style(style: SetStyle) -> None:

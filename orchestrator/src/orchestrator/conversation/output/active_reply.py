@@ -226,6 +226,14 @@ class ActiveReply:
         ago_ms = round((self._loop.time() - at_s) * 1000)
         self._event_queue.put_nowait(FirstSampleHeard(turn_id, self._clock.now_ms - ago_ms))
 
+    def report_latency(self, turn_id: int) -> None:
+        """Send the stages so far, at the first sound of the reply; nothing for one that was withdrawn meanwhile."""
+        if (reply := self._reply) is None or reply.turn_id != turn_id:
+            return
+        waterfall = reply.waterfall.message(self._latency_budget_ms)
+        if waterfall.first_sample_heard_ms is not None or not reply.playout.reports_playback:
+            self._outbox.send(waterfall)
+
     def on_report_overdue(self) -> None:
         """Notify the client that its playback is estimated, since it sends no reports."""
         self._reports_playback = False

@@ -46,6 +46,7 @@ def greeting_messages(
         patience=preferences.patience,
         retention_days=retention_days,
         sent_unix_s=round(time.time(), 3),
+        barge_in=preferences.barge_in,
     )
     yield choices(services)
     if resumed:
@@ -56,7 +57,12 @@ def session_updated(conversation: Conversation) -> SessionUpdated:
     """The current preferences."""
     preferences = conversation.preferences
     return SessionUpdated(
-        preferences.language, preferences.voice, preferences.persona, preferences.patience, preferences.style
+        preferences.language,
+        preferences.voice,
+        preferences.persona,
+        preferences.patience,
+        preferences.style,
+        preferences.barge_in,
     )
 
 

@@ -21,10 +21,11 @@ from service_kit.errors import AtCapacity, Denied, InvalidRequest, NotFound, Not
 from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
+from orchestrator.conversation.messages.server import BargeIn
 from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences, chosen_voice
 from orchestrator.conversation.model.journal import FIRST_EPOCH, Journal
 from orchestrator.conversation.model.ports import CallPlaces, Client
-from orchestrator.conversation.model.services import Services, check_patience, primary_language
+from orchestrator.conversation.model.services import Services, check_barge_in, check_patience, primary_language
 from orchestrator.conversation.model.store import (
     Claim,
     ConversationStore,
@@ -359,6 +360,7 @@ class SessionRegistry:
             chosen_voice(start.voice),
             start.persona or self._persona,
             patience=self._rules.patience if start.patience is None else start.patience,
+            barge_in=BargeIn(start.barge_in_stop_ms, start.barge_in_min_words),
         )
         if self._language != AUTOMATIC:
             preferences.first_language = self._language
@@ -366,6 +368,7 @@ class SessionRegistry:
         self._services.check_voice(preferences.voice)
         self._services.check_persona(preferences.persona)
         check_patience(preferences.patience)
+        check_barge_in(start.barge_in_stop_ms, start.barge_in_min_words)
         if len(start.person_id) > _MAX_PERSON_ID_CHARS or not start.person_id.isprintable():
             message = f"person_id must be at most {_MAX_PERSON_ID_CHARS} printable characters"
             raise InvalidRequest("session.bad_person", message)

@@ -26,12 +26,15 @@ from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
+    Ping,
     PlaybackProgress,
     RequestStatus,
     SessionStart,
+    SetBargeIn,
     SetLanguage,
     SetPatience,
     SetPersona,
+    SetSpeechActivity,
     SetStyle,
     SetVoice,
     SpeakAgain,
@@ -41,6 +44,7 @@ from orchestrator.conversation.messages.client import (
 from orchestrator.conversation.messages.server import (
     BargeInVerdict,
     Error,
+    Pong,
     ServiceNotice,
     SessionEnded,
     TurnCommitted,
@@ -53,8 +57,10 @@ from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     Action,
+    ActivityReported,
     Connected,
     Disconnected,
+    FirstSampleHeard,
     PlaceChanged,
     PolicyEvent,
     ProcessStopping,
@@ -135,6 +141,7 @@ class Session:
             retention_days=retention_days,
         )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
+        self._turn_taking.set_barge_in(conversation.preferences.barge_in)
         self._place = (places or UnlimitedPlaces()).open(self._on_place_changed)
         self._word_times = start.word_times
         self._spoken_language = SpokenLanguage(
@@ -334,6 +341,8 @@ class Session:
                 self._outbox.send(messages.SpeechStopped(event.at_ms))
             case EndTurn():
                 self._waterfall.record_speech_end(self._clock.now_ms, self._event_s)
+            case FirstSampleHeard():
+                self._active_reply.report_latency(event.turn_id)
             case ReplyFailed():
                 self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
             case _:
@@ -364,10 +373,16 @@ class Session:
                     self._outbox.send(ServiceNotice(event.error.code, active=False, message=message))
             case PlaybackProgress():
                 self._active_reply.on_playback_progress(event)
-            case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience():
+            case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience() | SetBargeIn():
                 self._set_preference(event)
             case RequestStatus():
                 self._outbox.send(await self._services.system_status())
+            case Ping():
+                self._outbox.send(Pong(event.ping_id))
+            case SetSpeechActivity():
+                self._speech_input.report_activity(enabled=event.enabled)
+            case ActivityReported():
+                self._outbox.send(messages.SpeechActivity(event.at_ms, event.probability))
             case TurnStored():
                 self._outbox.send(TurnSaved(event.turn_id, event.heard_ms))
             case PlaceChanged():
@@ -398,6 +413,8 @@ class Session:
                 preferences.set(SetVoice(""))
         if isinstance(event, SetPatience):
             self._turn_taking.endpointing.patience = event.patience
+        if isinstance(event, SetBargeIn):
+            self._turn_taking.set_barge_in(self._conversation.preferences.barge_in)
         self._outbox.send(session_updated(self._conversation))
 
     def _continue_cut_off_turn(self) -> None:

@@ -10,12 +10,12 @@ stays paused until the transcript is more certain, or the speech is too long for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from orchestrator.conversation.echo.acoustic_echo import EchoEstimate
 from orchestrator.conversation.echo.transcript_echo import PlaybackContext, is_echo, words_of
-from orchestrator.conversation.messages.server import BargeInVerdict
+from orchestrator.conversation.messages.server import BargeIn, BargeInVerdict
 from orchestrator.conversation.turns.backchannels import listener_words
 
 # Delay of `SpeechStopped`: until it arrives, speech that has ended seems to continue.
@@ -62,6 +62,12 @@ class BargeInThresholds:
     # In echo, near-end sound of these lengths pauses and stops the reply.
     pause_near_end_ms: int = 140
     stop_near_end_ms: int = 300
+
+    def with_choice(self, choice: BargeIn) -> BargeInThresholds:
+        """These thresholds with what the user chose."""
+        stop_ms = self.stop_ms if choice.stop_ms is None else choice.stop_ms
+        min_words = self.min_words if choice.min_words is None else choice.min_words
+        return replace(self, stop_ms=stop_ms, hold_ms=max(stop_ms, self.hold_ms), min_words=min_words)
 
     def is_only_echo(self, echo_estimate: EchoEstimate | None) -> bool:
         """Whether the sound is echo, apart from near-end sound too short for a word."""

@@ -22,11 +22,12 @@ def is_stop(verdict: BargeInVerdict) -> bool:
 class Interruptions:
     """Pauses and resumes the reply while a candidate is open; the caller acts on its verdict and calls `settle`.
 
-    `held`: the client asked for a pause, so only the client resumes the reply.
+    `held`: the client asked for a pause, so only the client resumes the reply. `rules` may change at any time and apply
+    from the next candidate on.
     """
 
     def __init__(self, rules: BargeInThresholds) -> None:
-        self._rules = rules
+        self.rules = rules
         self._candidate: BargeInCandidate | None = None
         self._turn_id = 0
         self._reply_turn_id = 0
@@ -54,7 +55,7 @@ class Interruptions:
         """The first frame of a reply was sent at `at_ms`."""
         self.held = False
         if self._echo_canceller_settling is None:
-            self._echo_canceller_settling = range(at_ms, at_ms + self._rules.settling_ms)
+            self._echo_canceller_settling = range(at_ms, at_ms + self.rules.settling_ms)
 
     def open_candidate(self, turn_id: int, reply_turn_id: int, at_ms: int) -> list[Action]:
         """Open a candidate: the user began to speak at `at_ms`, over the reply to `reply_turn_id`."""
@@ -63,7 +64,7 @@ class Interruptions:
         pause_ms = (
             self._echo_canceller_settling.stop if learning and self._echo_canceller_settling is not None else at_ms
         )
-        self._candidate = BargeInCandidate(self._rules, at_ms, pause_ms, echo_estimate=self._echo_estimate)
+        self._candidate = BargeInCandidate(self.rules, at_ms, pause_ms, echo_estimate=self._echo_estimate)
         return self.pending_actions(at_ms)
 
     def on_speech_started(self, at_ms: int) -> list[Action]:
@@ -123,7 +124,7 @@ class Interruptions:
 
     def is_doubtful(self, turn_id: int, voiced_ms: int) -> bool:
         """Whether the turn began over a reply and was not confirmed as intended speech."""
-        return self._turn_id == turn_id != self._confirmed_turn_id and voiced_ms < self._rules.stop_ms
+        return self._turn_id == turn_id != self._confirmed_turn_id and voiced_ms < self.rules.stop_ms
 
     def confirm_turn(self, turn_id: int) -> None:
         """Confirm a turn as intended speech: the client ended it."""
@@ -138,9 +139,9 @@ class Interruptions:
         """Whether a turn outside any candidate is only the echo of the reply's end."""
         if turn.turn_id == self._confirmed_turn_id:
             return False
-        if self._rules.is_only_echo(playback.echo_estimate):
+        if self.rules.is_only_echo(playback.echo_estimate):
             return True
-        return turn.voiced_ms <= self._rules.hold_ms and is_transcript_echo(turn.text, playback)
+        return turn.voiced_ms <= self.rules.hold_ms and is_transcript_echo(turn.text, playback)
 
     def _resume_playback(self) -> list[Action]:
         candidate = self._candidate

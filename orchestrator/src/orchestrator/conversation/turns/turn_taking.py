@@ -18,7 +18,7 @@ from typing import assert_never
 
 from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
 from orchestrator.conversation.messages.client import EndTurn, Interrupt, Pause, Resume, SpeakAgain, TextInput
-from orchestrator.conversation.messages.server import BargeInVerdict
+from orchestrator.conversation.messages.server import BargeIn, BargeInVerdict
 from orchestrator.conversation.model import events as do
 from orchestrator.conversation.model.events import Action, PolicyEvent
 from orchestrator.conversation.model.ports import (
@@ -57,6 +57,10 @@ class TurnTaking:
         self._turn_ids = TurnIds(rules, last_turn_id)
         # Whether turns that begin from now on may be answered before they are over.
         self.speculates = True
+
+    def set_barge_in(self, choice: BargeIn) -> None:
+        """Apply what the user chose, from the next sound over a reply on."""
+        self._interruptions.rules = self._rules.barge_in.with_choice(choice)
 
     @property
     def user_state(self) -> UserState:

@@ -94,7 +94,7 @@ class ConverseResponse(_message.Message):
     def __init__(self, message: _Optional[_Union[ServerMessage, _Mapping]] = ...) -> None: ...
 
 class ClientMessage(_message.Message):
-    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status", "set_patience", "speak_again")
+    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status", "set_patience", "speak_again", "ping", "set_barge_in", "set_speech_activity")
     SESSION_START_FIELD_NUMBER: _ClassVar[int]
     MICROPHONE_AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_TURN_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,9 @@ class ClientMessage(_message.Message):
     REQUEST_STATUS_FIELD_NUMBER: _ClassVar[int]
     SET_PATIENCE_FIELD_NUMBER: _ClassVar[int]
     SPEAK_AGAIN_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
+    SET_BARGE_IN_FIELD_NUMBER: _ClassVar[int]
+    SET_SPEECH_ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     session_start: SessionStart
     microphone_audio: MicrophoneAudio
     end_turn: EndTurn
@@ -125,10 +128,13 @@ class ClientMessage(_message.Message):
     request_status: RequestStatus
     set_patience: SetPatience
     speak_again: SpeakAgain
-    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ..., speak_again: _Optional[_Union[SpeakAgain, _Mapping]] = ...) -> None: ...
+    ping: Ping
+    set_barge_in: SetBargeIn
+    set_speech_activity: SetSpeechActivity
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ..., speak_again: _Optional[_Union[SpeakAgain, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., set_barge_in: _Optional[_Union[SetBargeIn, _Mapping]] = ..., set_speech_activity: _Optional[_Union[SetSpeechActivity, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played", "waits")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played", "waits", "barge_in_stop_ms", "barge_in_min_words")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +150,8 @@ class SessionStart(_message.Message):
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]
     PLAYED_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
+    BARGE_IN_STOP_MS_FIELD_NUMBER: _ClassVar[int]
+    BARGE_IN_MIN_WORDS_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -159,7 +167,9 @@ class SessionStart(_message.Message):
     person_id: str
     played: PlaybackProgress
     waits: bool
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ..., person_id: _Optional[str] = ..., played: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., waits: _Optional[bool] = ...) -> None: ...
+    barge_in_stop_ms: int
+    barge_in_min_words: int
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ..., person_id: _Optional[str] = ..., played: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., waits: _Optional[bool] = ..., barge_in_stop_ms: _Optional[int] = ..., barge_in_min_words: _Optional[int] = ...) -> None: ...
 
 class ReplyReceived(_message.Message):
     __slots__ = ("turn_id", "offset_ms")
@@ -243,6 +253,14 @@ class SetPatience(_message.Message):
     patience: float
     def __init__(self, patience: _Optional[float] = ...) -> None: ...
 
+class SetBargeIn(_message.Message):
+    __slots__ = ("stop_ms", "min_words")
+    STOP_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_WORDS_FIELD_NUMBER: _ClassVar[int]
+    stop_ms: int
+    min_words: int
+    def __init__(self, stop_ms: _Optional[int] = ..., min_words: _Optional[int] = ...) -> None: ...
+
 class PlaybackProgress(_message.Message):
     __slots__ = ("turn_id", "played_ms")
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -255,8 +273,20 @@ class RequestStatus(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class SetSpeechActivity(_message.Message):
+    __slots__ = ("enabled",)
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    def __init__(self, enabled: _Optional[bool] = ...) -> None: ...
+
+class Ping(_message.Message):
+    __slots__ = ("ping_id",)
+    PING_ID_FIELD_NUMBER: _ClassVar[int]
+    ping_id: int
+    def __init__(self, ping_id: _Optional[int] = ...) -> None: ...
+
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved", "admission", "turn_spoken")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved", "admission", "turn_spoken", "pong", "speech_activity")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +317,8 @@ class ServerMessage(_message.Message):
     TURN_SAVED_FIELD_NUMBER: _ClassVar[int]
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
     TURN_SPOKEN_FIELD_NUMBER: _ClassVar[int]
+    PONG_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -317,10 +349,12 @@ class ServerMessage(_message.Message):
     turn_saved: TurnSaved
     admission: Admission
     turn_spoken: TurnSpoken
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ..., turn_spoken: _Optional[_Union[TurnSpoken, _Mapping]] = ...) -> None: ...
+    pong: Pong
+    speech_activity: SpeechActivity
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ..., turn_spoken: _Optional[_Union[TurnSpoken, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., speech_activity: _Optional[_Union[SpeechActivity, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
-    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days", "sent_unix_s")
+    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days", "sent_unix_s", "barge_in")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +366,7 @@ class SessionStarted(_message.Message):
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     SENT_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    BARGE_IN_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     ticket: str
     language: str
@@ -343,7 +378,8 @@ class SessionStarted(_message.Message):
     patience: float
     retention_days: int
     sent_unix_s: float
-    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ..., sent_unix_s: _Optional[float] = ...) -> None: ...
+    barge_in: BargeIn
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ..., sent_unix_s: _Optional[float] = ..., barge_in: _Optional[_Union[BargeIn, _Mapping]] = ...) -> None: ...
 
 class Choices(_message.Message):
     __slots__ = ("languages", "voices", "personas", "sample_questions")
@@ -732,18 +768,28 @@ class GpuServiceMemory(_message.Message):
     def __init__(self, service: _Optional[str] = ..., used_mib: _Optional[int] = ..., planned_mib: _Optional[int] = ..., leaking: _Optional[bool] = ...) -> None: ...
 
 class SessionUpdated(_message.Message):
-    __slots__ = ("language", "voice", "persona", "patience", "style")
+    __slots__ = ("language", "voice", "persona", "patience", "style", "barge_in")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     STYLE_FIELD_NUMBER: _ClassVar[int]
+    BARGE_IN_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
     patience: float
     style: Style
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., patience: _Optional[float] = ..., style: _Optional[_Union[Style, _Mapping]] = ...) -> None: ...
+    barge_in: BargeIn
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., patience: _Optional[float] = ..., style: _Optional[_Union[Style, _Mapping]] = ..., barge_in: _Optional[_Union[BargeIn, _Mapping]] = ...) -> None: ...
+
+class BargeIn(_message.Message):
+    __slots__ = ("stop_ms", "min_words")
+    STOP_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_WORDS_FIELD_NUMBER: _ClassVar[int]
+    stop_ms: int
+    min_words: int
+    def __init__(self, stop_ms: _Optional[int] = ..., min_words: _Optional[int] = ...) -> None: ...
 
 class Style(_message.Message):
     __slots__ = ("pace", "warmth", "humour", "energy")
@@ -778,6 +824,20 @@ class Error(_message.Message):
     retryable: bool
     retry_after_s: int
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., retry_after_s: _Optional[int] = ...) -> None: ...
+
+class SpeechActivity(_message.Message):
+    __slots__ = ("at_ms", "probability")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    probability: float
+    def __init__(self, at_ms: _Optional[int] = ..., probability: _Optional[float] = ...) -> None: ...
+
+class Pong(_message.Message):
+    __slots__ = ("ping_id",)
+    PING_ID_FIELD_NUMBER: _ClassVar[int]
+    ping_id: int
+    def __init__(self, ping_id: _Optional[int] = ...) -> None: ...
 
 class Admission(_message.Message):
     __slots__ = ("state", "position", "expected_wait_s")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from anchor.audio.v1 import audio_pb2 as anchor_dot_audio_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/vad/v1/vad.proto\x12\ranchor.vad.v1\x1a\x1b\x61nchor/audio/v1/audio.proto\"\xa8\x02\n\rDetectRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.vad.v1.DetectionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.anchor.audio.v1.AudioChunkH\x00\x12>\n\x12partial_transcript\x18\x03 \x01(\x0b\x32 .anchor.vad.v1.PartialTranscriptH\x00\x12\x30\n\x0btraced_turn\x18\x04 \x01(\x0b\x32\x19.anchor.vad.v1.TracedTurnH\x00\x12:\n\x10prediction_depth\x18\x05 \x01(\x0b\x32\x1e.anchor.vad.v1.PredictionDepthH\x00\x42\t\n\x07request\"w\n\x0f\x44\x65tectionConfig\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\r\x12\x10\n\x08language\x18\x02 \x01(\t\x12!\n\x14\x61\x63tivity_interval_ms\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x17\n\x15_activity_interval_ms\"C\n\x11PartialTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06\x65nd_ms\x18\x02 \x01(\r\x12\x10\n\x08language\x18\x03 \x01(\t\"\x1f\n\x0fPredictionDepth\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\"!\n\nTracedTurn\x12\x13\n\x0btraceparent\x18\x01 \x01(\t\"\xf5\x01\n\x0e\x44\x65tectResponse\x12\x36\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x1c.anchor.vad.v1.SpeechStartedH\x00\x12\x36\n\x0espeech_stopped\x18\x02 \x01(\x0b\x32\x1c.anchor.vad.v1.SpeechStoppedH\x00\x12=\n\x12turn_end_predicted\x18\x03 \x01(\x0b\x32\x1f.anchor.vad.v1.TurnEndPredictedH\x00\x12+\n\x08\x61\x63tivity\x18\x04 \x01(\x0b\x32\x17.anchor.vad.v1.ActivityH\x00\x42\x07\n\x05\x65vent\"9\n\rSpeechStarted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x19\n\x11pre_roll_start_ms\x18\x02 \x01(\r\"\x1e\n\rSpeechStopped\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x90\x01\n\x10TurnEndPredicted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x12\n\nsilence_ms\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x11\n\tpredictor\x18\x04 \x01(\t\x12\x31\n\x08opinions\x18\x05 \x03(\x0b\x32\x1f.anchor.vad.v1.PredictorOpinion\"5\n\x10PredictorOpinion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\".\n\x08\x41\x63tivity\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x32\x61\n\x14TurnDetectionService\x12I\n\x06\x44\x65tect\x12\x1c.anchor.vad.v1.DetectRequest\x1a\x1d.anchor.vad.v1.DetectResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/vad/v1/vad.proto\x12\ranchor.vad.v1\x1a\x1b\x61nchor/audio/v1/audio.proto\"\xe6\x02\n\rDetectRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.vad.v1.DetectionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.anchor.audio.v1.AudioChunkH\x00\x12>\n\x12partial_transcript\x18\x03 \x01(\x0b\x32 .anchor.vad.v1.PartialTranscriptH\x00\x12\x30\n\x0btraced_turn\x18\x04 \x01(\x0b\x32\x19.anchor.vad.v1.TracedTurnH\x00\x12:\n\x10prediction_depth\x18\x05 \x01(\x0b\x32\x1e.anchor.vad.v1.PredictionDepthH\x00\x12<\n\x11\x61\x63tivity_interval\x18\x06 \x01(\x0b\x32\x1f.anchor.vad.v1.ActivityIntervalH\x00\x42\t\n\x07request\"w\n\x0f\x44\x65tectionConfig\x12\x16\n\x0esample_rate_hz\x18\x01 \x01(\r\x12\x10\n\x08language\x18\x02 \x01(\t\x12!\n\x14\x61\x63tivity_interval_ms\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x17\n\x15_activity_interval_ms\"C\n\x11PartialTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06\x65nd_ms\x18\x02 \x01(\r\x12\x10\n\x08language\x18\x03 \x01(\t\"\x1f\n\x0fPredictionDepth\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\"\'\n\x10\x41\x63tivityInterval\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"!\n\nTracedTurn\x12\x13\n\x0btraceparent\x18\x01 \x01(\t\"\xf5\x01\n\x0e\x44\x65tectResponse\x12\x36\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x1c.anchor.vad.v1.SpeechStartedH\x00\x12\x36\n\x0espeech_stopped\x18\x02 \x01(\x0b\x32\x1c.anchor.vad.v1.SpeechStoppedH\x00\x12=\n\x12turn_end_predicted\x18\x03 \x01(\x0b\x32\x1f.anchor.vad.v1.TurnEndPredictedH\x00\x12+\n\x08\x61\x63tivity\x18\x04 \x01(\x0b\x32\x17.anchor.vad.v1.ActivityH\x00\x42\x07\n\x05\x65vent\"9\n\rSpeechStarted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x19\n\x11pre_roll_start_ms\x18\x02 \x01(\r\"\x1e\n\rSpeechStopped\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\"\x90\x01\n\x10TurnEndPredicted\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x12\n\nsilence_ms\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x11\n\tpredictor\x18\x04 \x01(\t\x12\x31\n\x08opinions\x18\x05 \x03(\x0b\x32\x1f.anchor.vad.v1.PredictorOpinion\"5\n\x10PredictorOpinion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\".\n\x08\x41\x63tivity\x12\r\n\x05\x61t_ms\x18\x01 \x01(\r\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x32\x61\n\x14TurnDetectionService\x12I\n\x06\x44\x65tect\x12\x1c.anchor.vad.v1.DetectRequest\x1a\x1d.anchor.vad.v1.DetectResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'anchor.vad.v1.vad_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DETECTREQUEST']._serialized_start=72
-  _globals['_DETECTREQUEST']._serialized_end=368
-  _globals['_DETECTIONCONFIG']._serialized_start=370
-  _globals['_DETECTIONCONFIG']._serialized_end=489
-  _globals['_PARTIALTRANSCRIPT']._serialized_start=491
-  _globals['_PARTIALTRANSCRIPT']._serialized_end=558
-  _globals['_PREDICTIONDEPTH']._serialized_start=560
-  _globals['_PREDICTIONDEPTH']._serialized_end=591
-  _globals['_TRACEDTURN']._serialized_start=593
-  _globals['_TRACEDTURN']._serialized_end=626
-  _globals['_DETECTRESPONSE']._serialized_start=629
-  _globals['_DETECTRESPONSE']._serialized_end=874
-  _globals['_SPEECHSTARTED']._serialized_start=876
-  _globals['_SPEECHSTARTED']._serialized_end=933
-  _globals['_SPEECHSTOPPED']._serialized_start=935
-  _globals['_SPEECHSTOPPED']._serialized_end=965
-  _globals['_TURNENDPREDICTED']._serialized_start=968
-  _globals['_TURNENDPREDICTED']._serialized_end=1112
-  _globals['_PREDICTOROPINION']._serialized_start=1114
-  _globals['_PREDICTOROPINION']._serialized_end=1167
-  _globals['_ACTIVITY']._serialized_start=1169
-  _globals['_ACTIVITY']._serialized_end=1215
-  _globals['_TURNDETECTIONSERVICE']._serialized_start=1217
-  _globals['_TURNDETECTIONSERVICE']._serialized_end=1314
+  _globals['_DETECTREQUEST']._serialized_end=430
+  _globals['_DETECTIONCONFIG']._serialized_start=432
+  _globals['_DETECTIONCONFIG']._serialized_end=551
+  _globals['_PARTIALTRANSCRIPT']._serialized_start=553
+  _globals['_PARTIALTRANSCRIPT']._serialized_end=620
+  _globals['_PREDICTIONDEPTH']._serialized_start=622
+  _globals['_PREDICTIONDEPTH']._serialized_end=653
+  _globals['_ACTIVITYINTERVAL']._serialized_start=655
+  _globals['_ACTIVITYINTERVAL']._serialized_end=694
+  _globals['_TRACEDTURN']._serialized_start=696
+  _globals['_TRACEDTURN']._serialized_end=729
+  _globals['_DETECTRESPONSE']._serialized_start=732
+  _globals['_DETECTRESPONSE']._serialized_end=977
+  _globals['_SPEECHSTARTED']._serialized_start=979
+  _globals['_SPEECHSTARTED']._serialized_end=1036
+  _globals['_SPEECHSTOPPED']._serialized_start=1038
+  _globals['_SPEECHSTOPPED']._serialized_end=1068
+  _globals['_TURNENDPREDICTED']._serialized_start=1071
+  _globals['_TURNENDPREDICTED']._serialized_end=1215
+  _globals['_PREDICTOROPINION']._serialized_start=1217
+  _globals['_PREDICTOROPINION']._serialized_end=1270
+  _globals['_ACTIVITY']._serialized_start=1272
+  _globals['_ACTIVITY']._serialized_end=1318
+  _globals['_TURNDETECTIONSERVICE']._serialized_start=1320
+  _globals['_TURNDETECTIONSERVICE']._serialized_end=1417
 # @@protoc_insertion_point(module_scope)

@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DetectRequest(_message.Message):
-    __slots__ = ("config", "audio", "partial_transcript", "traced_turn", "prediction_depth")
+    __slots__ = ("config", "audio", "partial_transcript", "traced_turn", "prediction_depth", "activity_interval")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     TRACED_TURN_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     config: DetectionConfig
     audio: _audio_pb2.AudioChunk
     partial_transcript: PartialTranscript
     traced_turn: TracedTurn
     prediction_depth: PredictionDepth
-    def __init__(self, config: _Optional[_Union[DetectionConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., traced_turn: _Optional[_Union[TracedTurn, _Mapping]] = ..., prediction_depth: _Optional[_Union[PredictionDepth, _Mapping]] = ...) -> None: ...
+    activity_interval: ActivityInterval
+    def __init__(self, config: _Optional[_Union[DetectionConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., traced_turn: _Optional[_Union[TracedTurn, _Mapping]] = ..., prediction_depth: _Optional[_Union[PredictionDepth, _Mapping]] = ..., activity_interval: _Optional[_Union[ActivityInterval, _Mapping]] = ...) -> None: ...
 
 class DetectionConfig(_message.Message):
     __slots__ = ("sample_rate_hz", "language", "activity_interval_ms")
@@ -46,6 +48,12 @@ class PredictionDepth(_message.Message):
     FULL_FIELD_NUMBER: _ClassVar[int]
     full: bool
     def __init__(self, full: _Optional[bool] = ...) -> None: ...
+
+class ActivityInterval(_message.Message):
+    __slots__ = ("interval_ms",)
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    interval_ms: int
+    def __init__(self, interval_ms: _Optional[int] = ...) -> None: ...
 
 class TracedTurn(_message.Message):
     __slots__ = ("traceparent",)

@@ -48,8 +48,8 @@ class TurnDetectionServiceServicer:
 
     def Detect(self, request_iterator, context):
         """Runs turn detection on the session's microphone, for as long as it is open. The first request carries `config`,
-        every later one audio, a transcript, a traced turn or a prediction depth. Event times are on the audio clock of the
-        chunks sent.
+        every later one audio, a transcript, a traced turn, a prediction depth or an activity interval. Event times are on
+        the audio clock of the chunks sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,8 +35,8 @@ class TurnDetectionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TurnDetectionServiceAsyncStub: ...
     Detect: _grpc.StreamStreamMultiCallable[_vad_pb2.DetectRequest, _vad_pb2.DetectResponse]
     """Runs turn detection on the session's microphone, for as long as it is open. The first request carries `config`,
-    every later one audio, a transcript, a traced turn or a prediction depth. Event times are on the audio clock of the
-    chunks sent.
+    every later one audio, a transcript, a traced turn, a prediction depth or an activity interval. Event times are on
+    the audio clock of the chunks sent.
     """
 
 @_typing.type_check_only
@@ -46,8 +46,8 @@ class TurnDetectionServiceAsyncStub(TurnDetectionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Detect: _aio.StreamStreamMultiCallable[_vad_pb2.DetectRequest, _vad_pb2.DetectResponse]  # type: ignore[assignment]
     """Runs turn detection on the session's microphone, for as long as it is open. The first request carries `config`,
-    every later one audio, a transcript, a traced turn or a prediction depth. Event times are on the audio clock of the
-    chunks sent.
+    every later one audio, a transcript, a traced turn, a prediction depth or an activity interval. Event times are on
+    the audio clock of the chunks sent.
     """
 
 class TurnDetectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -60,8 +60,8 @@ class TurnDetectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_vad_pb2.DetectResponse], _abc.AsyncIterator[_vad_pb2.DetectResponse]]:
         """Runs turn detection on the session's microphone, for as long as it is open. The first request carries `config`,
-        every later one audio, a transcript, a traced turn or a prediction depth. Event times are on the audio clock of the
-        chunks sent.
+        every later one audio, a transcript, a traced turn, a prediction depth or an activity interval. Event times are on
+        the audio clock of the chunks sent.
         """
 
 def add_TurnDetectionServiceServicer_to_server(servicer: TurnDetectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSLBBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIABI0CgtzcGVha19hZ2FpbhgPIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWFrQWdhaW5IAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIk0KCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJEh0KEHJlcGxhY2VzX3R1cm5faWQYAiABKA1IAIgBAUITChFfcmVwbGFjZXNfdHVybl9pZCIvCgpTcGVha0FnYWluEg8KB3R1cm5faWQYASABKA0SEAoIZnJvbV9jdXQYAiABKAgiCwoJSW50ZXJydXB0IgcKBVBhdXNlIggKBlJlc3VtZSIdCgpTZXRQZXJzb25hEg8KB3BlcnNvbmEYASABKAkiGQoIU2V0Vm9pY2USDQoFdm9pY2UYASABKAkiHwoLU2V0TGFuZ3VhZ2USEAoIbGFuZ3VhZ2UYASABKAkihgEKCFNldFN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSIfCgtTZXRQYXRpZW5jZRIQCghwYXRpZW5jZRgBIAEoAiI2ChBQbGF5YmFja1Byb2dyZXNzEg8KB3R1cm5faWQYASABKA0SEQoJcGxheWVkX21zGAIgASgNIg8KDVJlcXVlc3RTdGF0dXMi7A0KDVNlcnZlck1lc3NhZ2USPAoPc2Vzc2lvbl9zdGFydGVkGAEgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RhcnRlZBgCIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RvcHBlZBgDIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0b3BwZWRIABJCChJwYXJ0aWFsX3RyYW5zY3JpcHQYBCABKAsyJC5hbmNob3Iuc2Vzc2lvbi52MS5QYXJ0aWFsVHJhbnNjcmlwdEgAEj4KEGZpbmFsX3RyYW5zY3JpcHQYBSABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5GaW5hbFRyYW5zY3JpcHRIABJBChJ0dXJuX2VuZF9wcmVkaWN0ZWQYBiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRW5kUHJlZGljdGVkSAASOgoOdHVybl9jb21taXR0ZWQYByABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuQ29tbWl0dGVkSAASOAoNcmVwbHlfc3RhcnRlZBgIIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U3RhcnRlZEgAEjIKCnJlcGx5X3RleHQYCSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVRleHRIABI0CgtyZXBseV9hdWRpbxgKIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9IABI2CgxhbmNob3JfYXVkaW8YCyABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5BbmNob3JBdWRpb0gAEjQKC3NwZWVjaF9tYXJrGAwgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoTWFya0gAEjoKDnBsYXliYWNrX3BhdXNlGA0gASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tQYXVzZUgAEjwKD3BsYXliYWNrX3Jlc3VtZRgOIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUmVzdW1lSAASOAoNcGxheWJhY2tfc3RvcBgPIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrU3RvcEgAEj8KEXJlcGx5X2F1ZGlvX2VuZGVkGBAgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0VuZGVkSAASOgoOcmVwbHlfZmluaXNoZWQYESABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUZpbmlzaGVkSAASNAoLdHVybl9mYWlsZWQYEiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRmFpbGVkSAASQAoRbGF0ZW5jeV93YXRlcmZhbGwYEyABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5MYXRlbmN5V2F0ZXJmYWxsSAASOAoNc3lzdGVtX3N0YXR1cxgUIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlN5c3RlbVN0YXR1c0gAEjwKD3Nlc3Npb25fdXBkYXRlZBgVIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25VcGRhdGVkSAASKQoFZXJyb3IYFiABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5FcnJvckgAEjgKDXNlc3Npb25fZW5kZWQYFyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uRW5kZWRIABI9ChBiYXJnZV9pbl9zZXR0bGVkGBggASgLMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblNldHRsZWRIABItCgdjaG9pY2VzGBkgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQ2hvaWNlc0gAEjoKDnNlcnZpY2Vfbm90aWNlGBogASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZU5vdGljZUgAEjgKDXJlcGx5X3NvdXJjZXMYGyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZXNIABIyCgp0dXJuX3NhdmVkGBwgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuVHVyblNhdmVkSAASMQoJYWRtaXNzaW9uGB0gASgLMhwuYW5jaG9yLnNlc3Npb24udjEuQWRtaXNzaW9uSAASNAoLdHVybl9zcG9rZW4YHiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuU3Bva2VuSABCCQoHbWVzc2FnZSKlAgoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCEhsKDnJldGVudGlvbl9kYXlzGAogASgNSACIAQESGAoLc2VudF91bml4X3MYCyABKAFIAYgBAUIRCg9fcmV0ZW50aW9uX2RheXNCDgoMX3NlbnRfdW5peF9zIr4BCgdDaG9pY2VzEhEKCWxhbmd1YWdlcxgBIAMoCRIuCgZ2b2ljZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5Wb2ljZUNob2ljZRIyCghwZXJzb25hcxgDIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBlcnNvbmFDaG9pY2USPAoQc2FtcGxlX3F1ZXN0aW9ucxgYIAMoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlNhbXBsZVF1ZXN0aW9ucyI2Cg9TYW1wbGVRdWVzdGlvbnMSEAoIbGFuZ3VhZ2UYASABKAkSEQoJcXVlc3Rpb25zGAIgAygJInAKC1ZvaWNlQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJbGFuZ3VhZ2VzGAMgAygJEg4KBmVuZ2luZRgEIAEoCRIOCgZjbG9uZWQYBSABKAgSFAoMc3R5bGVfZmllbGRzGBogAygJInAKDVBlcnNvbmFDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIwCgZ2b2ljZXMYGCADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5MYW5ndWFnZVZvaWNlIjAKDUxhbmd1YWdlVm9pY2USEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkiHgoNU3BlZWNoU3RhcnRlZBINCgVhdF9tcxgBIAEoDSIeCg1TcGVlY2hTdG9wcGVkEg0KBWF0X21zGAEgASgNIjIKEVBhcnRpYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSLgAQoPRmluYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SEAoIcmV2aXNpb24YAiABKA0SDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCRIXCgpjb25maWRlbmNlGAUgASgCSACIAQESJgoFd29yZHMYBiADKAsyFy5hbmNob3Iuc2Vzc2lvbi52MS5Xb3JkEiEKFGxhbmd1YWdlX3Byb2JhYmlsaXR5GAcgASgCSAGIAQFCDQoLX2NvbmZpZGVuY2VCFwoVX2xhbmd1YWdlX3Byb2JhYmlsaXR5Il4KBFdvcmQSDAoEdGV4dBgBIAEoCRIQCghzdGFydF9tcxgCIAEoDRIOCgZlbmRfbXMYAyABKA0SFwoKY29uZmlkZW5jZRgEIAEoAkgAiAEBQg0KC19jb25maWRlbmNlIjUKEFByZWRpY3Rvck9waW5pb24SDAoEbmFtZRgBIAEoCRITCgtwcm9iYWJpbGl0eRgCIAEoAiKBAgoQVHVybkVuZFByZWRpY3RlZBINCgVhdF9tcxgBIAEoDRIYCgtwcm9iYWJpbGl0eRgCIAEoAkgAiAEBEhEKCXByZWRpY3RvchgDIAEoCRIPCgd3YWl0X21zGAQgASgNEhAKCHBhdGllbmNlGAUgASgCEjMKCmRlY2lkZWRfYnkYBiABKA4yHy5hbmNob3Iuc2Vzc2lvbi52MS5XYWl0RGVjaXNpb24SNQoIb3BpbmlvbnMYByADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QcmVkaWN0b3JPcGluaW9uEhIKCnNpbGVuY2VfbXMYCCABKA1CDgoMX3Byb2JhYmlsaXR5ImIKDVR1cm5Db21taXR0ZWQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEh0KEHJlcGxhY2VzX3R1cm5faWQYAyABKA1IAIgBAUITChFfcmVwbGFjZXNfdHVybl9pZCIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCK8AgoKVHVyblNwb2tlbhIPCgd0dXJuX2lkGAEgASgNEh4KEXVzZXJfYmVnYW5fdW5peF9zGAIgASgBSACIAQESHgoRdXNlcl9lbmRlZF91bml4X3MYAyABKAFIAYgBARIfChJyZXBseV9iZWdhbl91bml4X3MYBCABKAFIAogBARIfChJyZXBseV9lbmRlZF91bml4X3MYBSABKAFIA4gBARIPCgdwZXJzb25hGAYgASgJEg8KB3NwZWFrZXIYByABKAkSDQoFdm9pY2UYCCABKAkSEAoIbGFuZ3VhZ2UYCSABKAlCFAoSX3VzZXJfYmVnYW5fdW5peF9zQhQKEl91c2VyX2VuZGVkX3VuaXhfc0IVChNfcmVwbHlfYmVnYW5fdW5peF9zQhUKE19yZXBseV9lbmRlZF91bml4X3MiQAoJVHVyblNhdmVkEg8KB3R1cm5faWQYASABKA0SFQoIaGVhcmRfbXMYAiABKA1IAIgBAUILCglfaGVhcmRfbXMiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkilQEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJEhEKCWxhbmd1YWdlcxgaIAMoCSKOAgoJR3B1U3RhdHVzEg8KB3ByZXNlbnQYASABKAgSGgoSdW5hdmFpbGFibGVfcmVhc29uGAIgASgJEhgKEG1lbW9yeV90b3RhbF9taWIYAyABKA0SFwoPbWVtb3J5X3VzZWRfbWliGAQgASgNEjUKCHNlcnZpY2VzGAUgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuR3B1U2VydmljZU1lbW9yeRIwCghwcmVzc3VyZRgGIAEoDjIeLmFuY2hvci5zZXNzaW9uLnYxLkdwdVByZXNzdXJlEiAKE3RlbXBlcmF0dXJlX2NlbHNpdXMYByABKA1IAIgBAUIWChRfdGVtcGVyYXR1cmVfY2Vsc2l1cyKCAQoQR3B1U2VydmljZU1lbW9yeRIPCgdzZXJ2aWNlGAEgASgJEhUKCHVzZWRfbWliGAIgASgNSACIAQESGAoLcGxhbm5lZF9taWIYAyABKA1IAYgBARIPCgdsZWFraW5nGAQgASgIQgsKCV91c2VkX21pYkIOCgxfcGxhbm5lZF9taWIifQoOU2Vzc2lvblVwZGF0ZWQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIQCghwYXRpZW5jZRgEIAEoAhInCgVzdHlsZRgFIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlN0eWxlIoMBCgVTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiPgoNU2VydmljZU5vdGljZRIMCgRjb2RlGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIPCgdtZXNzYWdlGAMgASgJImcKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgSGgoNcmV0cnlfYWZ0ZXJfcxgEIAEoDUgAiAEBQhAKDl9yZXRyeV9hZnRlcl9zImgKCUFkbWlzc2lvbhIwCgVzdGF0ZRgBIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvblN0YXRlEhAKCHBvc2l0aW9uGAIgASgNEhcKD2V4cGVjdGVkX3dhaXRfcxgDIAEoDSItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq8wEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFEiEKHUJBUkdFX0lOX1ZFUkRJQ1RfQ09OVElOVUFUSU9OEAYqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAyqPAQoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIZChVHUFVfUFJFU1NVUkVfRUxFVkFURUQQAhIVChFHUFVfUFJFU1NVUkVfSElHSBADEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBAEKmwKDkFkbWlzc2lvblN0YXRlEh8KG0FETUlTU0lPTl9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0FETUlTU0lPTl9TVEFURV9XQUlUSU5HEAESHAoYQURNSVNTSU9OX1NUQVRFX0FETUlUVEVEEAIyaQoOU2Vzc2lvblNlcnZpY2USVwoIQ29udmVyc2USIi5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlcXVlc3QaIy5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlc3BvbnNlKAEwAWIGcHJvdG8z");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSLmBwoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIABI0CgtzcGVha19hZ2FpbhgPIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWFrQWdhaW5IABInCgRwaW5nGBAgASgLMhcuYW5jaG9yLnNlc3Npb24udjEuUGluZ0gAEjUKDHNldF9iYXJnZV9pbhgRIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNldEJhcmdlSW5IABJDChNzZXRfc3BlZWNoX2FjdGl2aXR5GBIgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuU2V0U3BlZWNoQWN0aXZpdHlIAEIJCgdtZXNzYWdlIrQECgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAgSHQoQYmFyZ2VfaW5fc3RvcF9tcxgQIAEoDUgDiAEBEh8KEmJhcmdlX2luX21pbl93b3JkcxgRIAEoDUgEiAEBQgsKCV9wYXRpZW5jZUILCglfcmVjZWl2ZWRCCQoHX3BsYXllZEITChFfYmFyZ2VfaW5fc3RvcF9tc0IVChNfYmFyZ2VfaW5fbWluX3dvcmRzIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIk0KCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJEh0KEHJlcGxhY2VzX3R1cm5faWQYAiABKA1IAIgBAUITChFfcmVwbGFjZXNfdHVybl9pZCIvCgpTcGVha0FnYWluEg8KB3R1cm5faWQYASABKA0SEAoIZnJvbV9jdXQYAiABKAgiCwoJSW50ZXJydXB0IgcKBVBhdXNlIggKBlJlc3VtZSIdCgpTZXRQZXJzb25hEg8KB3BlcnNvbmEYASABKAkiGQoIU2V0Vm9pY2USDQoFdm9pY2UYASABKAkiHwoLU2V0TGFuZ3VhZ2USEAoIbGFuZ3VhZ2UYASABKAkihgEKCFNldFN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSIfCgtTZXRQYXRpZW5jZRIQCghwYXRpZW5jZRgBIAEoAiJUCgpTZXRCYXJnZUluEhQKB3N0b3BfbXMYASABKA1IAIgBARIWCgltaW5fd29yZHMYAiABKA1IAYgBAUIKCghfc3RvcF9tc0IMCgpfbWluX3dvcmRzIjYKEFBsYXliYWNrUHJvZ3Jlc3MSDwoHdHVybl9pZBgBIAEoDRIRCglwbGF5ZWRfbXMYAiABKA0iDwoNUmVxdWVzdFN0YXR1cyIkChFTZXRTcGVlY2hBY3Rpdml0eRIPCgdlbmFibGVkGAEgASgIIhcKBFBpbmcSDwoHcGluZ19pZBgBIAEoDSLTDgoNU2VydmVyTWVzc2FnZRI8Cg9zZXNzaW9uX3N0YXJ0ZWQYASABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uU3RhcnRlZEgAEjoKDnNwZWVjaF9zdGFydGVkGAIgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RhcnRlZEgAEjoKDnNwZWVjaF9zdG9wcGVkGAMgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RvcHBlZEgAEkIKEnBhcnRpYWxfdHJhbnNjcmlwdBgEIAEoCzIkLmFuY2hvci5zZXNzaW9uLnYxLlBhcnRpYWxUcmFuc2NyaXB0SAASPgoQZmluYWxfdHJhbnNjcmlwdBgFIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLkZpbmFsVHJhbnNjcmlwdEgAEkEKEnR1cm5fZW5kX3ByZWRpY3RlZBgGIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5FbmRQcmVkaWN0ZWRIABI6Cg50dXJuX2NvbW1pdHRlZBgHIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5Db21taXR0ZWRIABI4Cg1yZXBseV9zdGFydGVkGAggASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTdGFydGVkSAASMgoKcmVwbHlfdGV4dBgJIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5VGV4dEgAEjQKC3JlcGx5X2F1ZGlvGAogASgLMh0uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0gAEjYKDGFuY2hvcl9hdWRpbxgLIAEoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkFuY2hvckF1ZGlvSAASNAoLc3BlZWNoX21hcmsYDCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hNYXJrSAASOgoOcGxheWJhY2tfcGF1c2UYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1BhdXNlSAASPAoPcGxheWJhY2tfcmVzdW1lGA4gASgLMiEuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tSZXN1bWVIABI4Cg1wbGF5YmFja19zdG9wGA8gASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tTdG9wSAASPwoRcmVwbHlfYXVkaW9fZW5kZWQYECABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvRW5kZWRIABI6Cg5yZXBseV9maW5pc2hlZBgRIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5RmluaXNoZWRIABI0Cgt0dXJuX2ZhaWxlZBgSIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5GYWlsZWRIABJAChFsYXRlbmN5X3dhdGVyZmFsbBgTIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkxhdGVuY3lXYXRlcmZhbGxIABI4Cg1zeXN0ZW1fc3RhdHVzGBQgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU3lzdGVtU3RhdHVzSAASPAoPc2Vzc2lvbl91cGRhdGVkGBUgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblVwZGF0ZWRIABIpCgVlcnJvchgWIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLkVycm9ySAASOAoNc2Vzc2lvbl9lbmRlZBgXIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25FbmRlZEgAEj0KEGJhcmdlX2luX3NldHRsZWQYGCABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluU2V0dGxlZEgAEi0KB2Nob2ljZXMYGSABKAsyGi5hbmNob3Iuc2Vzc2lvbi52MS5DaG9pY2VzSAASOgoOc2VydmljZV9ub3RpY2UYGiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlTm90aWNlSAASOAoNcmVwbHlfc291cmNlcxgbIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlc0gAEjIKCnR1cm5fc2F2ZWQYHCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuU2F2ZWRIABIxCglhZG1pc3Npb24YHSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5BZG1pc3Npb25IABI0Cgt0dXJuX3Nwb2tlbhgeIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5TcG9rZW5IABInCgRwb25nGB8gASgLMhcuYW5jaG9yLnNlc3Npb24udjEuUG9uZ0gAEjwKD3NwZWVjaF9hY3Rpdml0eRggIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaEFjdGl2aXR5SABCCQoHbWVzc2FnZSLTAgoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCEhsKDnJldGVudGlvbl9kYXlzGAogASgNSACIAQESGAoLc2VudF91bml4X3MYCyABKAFIAYgBARIsCghiYXJnZV9pbhgMIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5CEQoPX3JldGVudGlvbl9kYXlzQg4KDF9zZW50X3VuaXhfcyK+AQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlEjwKEHNhbXBsZV9xdWVzdGlvbnMYBCADKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5TYW1wbGVRdWVzdGlvbnMiNgoPU2FtcGxlUXVlc3Rpb25zEhAKCGxhbmd1YWdlGAEgASgJEhEKCXF1ZXN0aW9ucxgCIAMoCSJwCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIEhQKDHN0eWxlX2ZpZWxkcxgGIAMoCSJwCg1QZXJzb25hQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMAoGdm9pY2VzGAQgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuTGFuZ3VhZ2VWb2ljZSIwCg1MYW5ndWFnZVZvaWNlEhAKCGxhbmd1YWdlGAEgASgJEg0KBXZvaWNlGAIgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSJiCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCRIdChByZXBsYWNlc190dXJuX2lkGAMgASgNSACIAQFCEwoRX3JlcGxhY2VzX3R1cm5faWQiLwoMUmVwbHlTdGFydGVkEg8KB3R1cm5faWQYASABKA0SDgoGZW5naW5lGAIgASgJIlAKDFJlcGx5U291cmNlcxIPCgd0dXJuX2lkGAEgASgNEi8KB3NvdXJjZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZSJKCgtSZXBseVNvdXJjZRINCgV0aXRsZRgBIAEoCRIMCgRmaWxlGAIgASgJEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgivAIKClR1cm5TcG9rZW4SDwoHdHVybl9pZBgBIAEoDRIeChF1c2VyX2JlZ2FuX3VuaXhfcxgCIAEoAUgAiAEBEh4KEXVzZXJfZW5kZWRfdW5peF9zGAMgASgBSAGIAQESHwoScmVwbHlfYmVnYW5fdW5peF9zGAQgASgBSAKIAQESHwoScmVwbHlfZW5kZWRfdW5peF9zGAUgASgBSAOIAQESDwoHcGVyc29uYRgGIAEoCRIPCgdzcGVha2VyGAcgASgJEg0KBXZvaWNlGAggASgJEhAKCGxhbmd1YWdlGAkgASgJQhQKEl91c2VyX2JlZ2FuX3VuaXhfc0IUChJfdXNlcl9lbmRlZF91bml4X3NCFQoTX3JlcGx5X2JlZ2FuX3VuaXhfc0IVChNfcmVwbHlfZW5kZWRfdW5peF9zIkAKCVR1cm5TYXZlZBIPCgd0dXJuX2lkGAEgASgNEhUKCGhlYXJkX21zGAIgASgNSACIAQFCCwoJX2hlYXJkX21zIjwKClR1cm5GYWlsZWQSDwoHdHVybl9pZBgBIAEoDRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAki/QMKEExhdGVuY3lXYXRlcmZhbGwSDwoHdHVybl9pZBgBIAEoDRIVCg1zcGVlY2hfZW5kX21zGAIgASgNEh4KEXNwZWVjaF9zdG9wcGVkX21zGAMgASgFSACIAQESIAoTZmluYWxfdHJhbnNjcmlwdF9tcxgEIAEoBUgBiAEBEh4KEXR1cm5fY29tbWl0dGVkX21zGAUgASgFSAKIAQESGwoOZmlyc3RfdG9rZW5fbXMYBiABKAVIA4gBARIcCg9maXJzdF9waHJhc2VfbXMYByABKAVIBIgBARIbCg5maXJzdF9hdWRpb19tcxgIIAEoBUgFiAEBEiAKE2ZpcnN0X2ZyYW1lX3NlbnRfbXMYCSABKAVIBogBARIiChVmaXJzdF9zYW1wbGVfaGVhcmRfbXMYCiABKAVIB4gBARIRCglidWRnZXRfbXMYCyABKA1CFAoSX3NwZWVjaF9zdG9wcGVkX21zQhYKFF9maW5hbF90cmFuc2NyaXB0X21zQhQKEl90dXJuX2NvbW1pdHRlZF9tc0IRCg9fZmlyc3RfdG9rZW5fbXNCEgoQX2ZpcnN0X3BocmFzZV9tc0IRCg9fZmlyc3RfYXVkaW9fbXNCFgoUX2ZpcnN0X2ZyYW1lX3NlbnRfbXNCGAoWX2ZpcnN0X3NhbXBsZV9oZWFyZF9tcyKsAQoMU3lzdGVtU3RhdHVzEjIKCHNlcnZpY2VzGAEgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZVN0YXR1cxIuCgNncHUYAiABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTdGF0dXNIAIgBARIwCghkZWdyYWRlZBgDIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkRlZ3JhZGF0aW9uQgYKBF9ncHUiLAoLRGVncmFkYXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIpUBCg1TZXJ2aWNlU3RhdHVzEg8KB3NlcnZpY2UYASABKAkSMAoGaGVhbHRoGAIgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZUhlYWx0aBIOCgZlbmdpbmUYAyABKAkSDQoFbW9kZWwYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCglsYW5ndWFnZXMYBiADKAkijgIKCUdwdVN0YXR1cxIPCgdwcmVzZW50GAEgASgIEhoKEnVuYXZhaWxhYmxlX3JlYXNvbhgCIAEoCRIYChBtZW1vcnlfdG90YWxfbWliGAMgASgNEhcKD21lbW9yeV91c2VkX21pYhgEIAEoDRI1CghzZXJ2aWNlcxgFIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkdwdVNlcnZpY2VNZW1vcnkSMAoIcHJlc3N1cmUYBiABKA4yHi5hbmNob3Iuc2Vzc2lvbi52MS5HcHVQcmVzc3VyZRIgChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAcgASgNSACIAQFCFgoUX3RlbXBlcmF0dXJlX2NlbHNpdXMiggEKEEdwdVNlcnZpY2VNZW1vcnkSDwoHc2VydmljZRgBIAEoCRIVCgh1c2VkX21pYhgCIAEoDUgAiAEBEhgKC3BsYW5uZWRfbWliGAMgASgNSAGIAQESDwoHbGVha2luZxgEIAEoCEILCglfdXNlZF9taWJCDgoMX3BsYW5uZWRfbWliIqsBCg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCEicKBXN0eWxlGAUgASgLMhguYW5jaG9yLnNlc3Npb24udjEuU3R5bGUSLAoIYmFyZ2VfaW4YBiABKAsyGi5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluIlEKB0JhcmdlSW4SFAoHc3RvcF9tcxgBIAEoDUgAiAEBEhYKCW1pbl93b3JkcxgCIAEoDUgBiAEBQgoKCF9zdG9wX21zQgwKCl9taW5fd29yZHMigwEKBVN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSI+Cg1TZXJ2aWNlTm90aWNlEgwKBGNvZGUYASABKAkSDgoGYWN0aXZlGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiZwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIaCg1yZXRyeV9hZnRlcl9zGAQgASgNSACIAQFCEAoOX3JldHJ5X2FmdGVyX3MiNAoOU3BlZWNoQWN0aXZpdHkSDQoFYXRfbXMYASABKA0SEwoLcHJvYmFiaWxpdHkYAiABKAIiFwoEUG9uZxIPCgdwaW5nX2lkGAEgASgNImgKCUFkbWlzc2lvbhIwCgVzdGF0ZRgBIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvblN0YXRlEhAKCHBvc2l0aW9uGAIgASgNEhcKD2V4cGVjdGVkX3dhaXRfcxgDIAEoDSItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq8wEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFEiEKHUJBUkdFX0lOX1ZFUkRJQ1RfQ09OVElOVUFUSU9OEAYqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAyqPAQoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIZChVHUFVfUFJFU1NVUkVfRUxFVkFURUQQAhIVChFHUFVfUFJFU1NVUkVfSElHSBADEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBAEKmwKDkFkbWlzc2lvblN0YXRlEh8KG0FETUlTU0lPTl9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0FETUlTU0lPTl9TVEFURV9XQUlUSU5HEAESHAoYQURNSVNTSU9OX1NUQVRFX0FETUlUVEVEEAIyaQoOU2Vzc2lvblNlcnZpY2USVwoIQ29udmVyc2USIi5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlcXVlc3QaIy5hbmNob3Iuc2Vzc2lvbi52MS5Db252ZXJzZVJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * One message from a gRPC client.
@@ -200,6 +200,30 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
      */
     value: SpeakAgain;
     case: "speakAgain";
+  } | {
+    /**
+     * Measures the round trip: answered by a `pong`.
+     *
+     * @generated from field: anchor.session.v1.Ping ping = 16;
+     */
+    value: Ping;
+    case: "ping";
+  } | {
+    /**
+     * Changes what stops a reply, from the next sound over one on.
+     *
+     * @generated from field: anchor.session.v1.SetBargeIn set_barge_in = 17;
+     */
+    value: SetBargeIn;
+    case: "setBargeIn";
+  } | {
+    /**
+     * Subscribes to `speech_activity`, or ends the subscription.
+     *
+     * @generated from field: anchor.session.v1.SetSpeechActivity set_speech_activity = 18;
+     */
+    value: SetSpeechActivity;
+    case: "setSpeechActivity";
   } | { case: undefined; value?: undefined };
 };
 
@@ -331,6 +355,20 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
    * @generated from field: bool waits = 15;
    */
   waits: boolean;
+
+  /**
+   * Length of the speech that stops a reply, as in `set_barge_in`; absent for the server's default.
+   *
+   * @generated from field: optional uint32 barge_in_stop_ms = 16;
+   */
+  bargeInStopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop a reply, as in `set_barge_in`; absent for the server's default.
+   *
+   * @generated from field: optional uint32 barge_in_min_words = 17;
+   */
+  bargeInMinWords?: number | undefined;
 };
 
 /**
@@ -636,6 +674,35 @@ export const SetPatienceSchema: GenMessage<SetPatience> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 16);
 
 /**
+ * Changes what stops a reply when the user speaks over it. For an absent field the server's default applies. Kept with
+ * the conversation while the server runs, and not stored.
+ *
+ * @generated from message anchor.session.v1.SetBargeIn
+ */
+export type SetBargeIn = Message<"anchor.session.v1.SetBargeIn"> & {
+  /**
+   * Speech of this length stops the reply, with or without words: 100 to 3000 ms.
+   *
+   * @generated from field: optional uint32 stop_ms = 1;
+   */
+  stopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop it, 1 to 10; words that ask for silence are exempt.
+   *
+   * @generated from field: optional uint32 min_words = 2;
+   */
+  minWords?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.SetBargeIn.
+ * Use `create(SetBargeInSchema)` to create a new message.
+ */
+export const SetBargeInSchema: GenMessage<SetBargeIn> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 17);
+
+/**
  * Reports the playback position of a reply: how much of it the client has played to the user.
  *
  * @generated from message anchor.session.v1.PlaybackProgress
@@ -661,7 +728,7 @@ export type PlaybackProgress = Message<"anchor.session.v1.PlaybackProgress"> & {
  * Use `create(PlaybackProgressSchema)` to create a new message.
  */
 export const PlaybackProgressSchema: GenMessage<PlaybackProgress> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 17);
+  messageDesc(file_anchor_session_v1_session, 18);
 
 /**
  * Requests a `system_status`.
@@ -676,7 +743,49 @@ export type RequestStatus = Message<"anchor.session.v1.RequestStatus"> & {
  * Use `create(RequestStatusSchema)` to create a new message.
  */
 export const RequestStatusSchema: GenMessage<RequestStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 18);
+  messageDesc(file_anchor_session_v1_session, 19);
+
+/**
+ * Subscribes to `speech_activity`, or ends the subscription. There is none at the start, nor after a reconnect.
+ *
+ * @generated from message anchor.session.v1.SetSpeechActivity
+ */
+export type SetSpeechActivity = Message<"anchor.session.v1.SetSpeechActivity"> & {
+  /**
+   * Whether `speech_activity` is sent.
+   *
+   * @generated from field: bool enabled = 1;
+   */
+  enabled: boolean;
+};
+
+/**
+ * Describes the message anchor.session.v1.SetSpeechActivity.
+ * Use `create(SetSpeechActivitySchema)` to create a new message.
+ */
+export const SetSpeechActivitySchema: GenMessage<SetSpeechActivity> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 20);
+
+/**
+ * Measures the round trip to the session, behind what it has to do before.
+ *
+ * @generated from message anchor.session.v1.Ping
+ */
+export type Ping = Message<"anchor.session.v1.Ping"> & {
+  /**
+   * A number that the client chooses, which the `pong` returns.
+   *
+   * @generated from field: uint32 ping_id = 1;
+   */
+  pingId: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.Ping.
+ * Use `create(PingSchema)` to create a new message.
+ */
+export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 21);
 
 /**
  * Any message from the server.
@@ -833,7 +942,8 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "turnFailed";
   } | {
     /**
-     * Latency of each stage of this turn.
+     * Latency of each stage of this turn. Sent at the first sound of its reply, and again after `reply_finished` with the
+     * stages reached since; the later message replaces the earlier one.
      *
      * @generated from field: anchor.session.v1.LatencyWaterfall latency_waterfall = 19;
      */
@@ -927,6 +1037,22 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
      */
     value: TurnSpoken;
     case: "turnSpoken";
+  } | {
+    /**
+     * The answer to a `ping`.
+     *
+     * @generated from field: anchor.session.v1.Pong pong = 31;
+     */
+    value: Pong;
+    case: "pong";
+  } | {
+    /**
+     * Probability of speech in the microphone audio, at most ten times a second; only sent to clients that subscribed.
+     *
+     * @generated from field: anchor.session.v1.SpeechActivity speech_activity = 32;
+     */
+    value: SpeechActivity;
+    case: "speechActivity";
   } | { case: undefined; value?: undefined };
 };
 
@@ -935,7 +1061,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
  * Use `create(ServerMessageSchema)` to create a new message.
  */
 export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 19);
+  messageDesc(file_anchor_session_v1_session, 22);
 
 /**
  * The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
@@ -1022,6 +1148,13 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
    * @generated from field: optional double sent_unix_s = 11;
    */
   sentUnixS?: number | undefined;
+
+  /**
+   * What stops a reply when the user speaks over it.
+   *
+   * @generated from field: anchor.session.v1.BargeIn barge_in = 12;
+   */
+  bargeIn?: BargeIn | undefined;
 };
 
 /**
@@ -1029,7 +1162,7 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
  * Use `create(SessionStartedSchema)` to create a new message.
  */
 export const SessionStartedSchema: GenMessage<SessionStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 20);
+  messageDesc(file_anchor_session_v1_session, 23);
 
 /**
  * Available languages, voices and personas.
@@ -1061,7 +1194,7 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
   /**
    * Questions that the knowledge folder answers, by language; empty where a language model answers that does not read it.
    *
-   * @generated from field: repeated anchor.session.v1.SampleQuestions sample_questions = 24;
+   * @generated from field: repeated anchor.session.v1.SampleQuestions sample_questions = 4;
    */
   sampleQuestions: SampleQuestions[];
 };
@@ -1071,7 +1204,7 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
  * Use `create(ChoicesSchema)` to create a new message.
  */
 export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 21);
+  messageDesc(file_anchor_session_v1_session, 24);
 
 /**
  * Questions to begin with, in one language.
@@ -1099,7 +1232,7 @@ export type SampleQuestions = Message<"anchor.session.v1.SampleQuestions"> & {
  * Use `create(SampleQuestionsSchema)` to create a new message.
  */
 export const SampleQuestionsSchema: GenMessage<SampleQuestions> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 22);
+  messageDesc(file_anchor_session_v1_session, 25);
 
 /**
  * A voice that the client may select.
@@ -1145,7 +1278,7 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
   /**
    * Fields of `set_style` that the voice follows: `pace`, `warmth`, `humour`, `energy`.
    *
-   * @generated from field: repeated string style_fields = 26;
+   * @generated from field: repeated string style_fields = 6;
    */
   styleFields: string[];
 };
@@ -1155,7 +1288,7 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
  * Use `create(VoiceChoiceSchema)` to create a new message.
  */
 export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 23);
+  messageDesc(file_anchor_session_v1_session, 26);
 
 /**
  * A persona that the client may select.
@@ -1187,7 +1320,7 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
   /**
    * Voices of the persona, by language; in the other languages the language's default voice speaks.
    *
-   * @generated from field: repeated anchor.session.v1.LanguageVoice voices = 24;
+   * @generated from field: repeated anchor.session.v1.LanguageVoice voices = 4;
    */
   voices: LanguageVoice[];
 };
@@ -1197,7 +1330,7 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
  * Use `create(PersonaChoiceSchema)` to create a new message.
  */
 export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 24);
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * The voice that speaks a language.
@@ -1225,7 +1358,7 @@ export type LanguageVoice = Message<"anchor.session.v1.LanguageVoice"> & {
  * Use `create(LanguageVoiceSchema)` to create a new message.
  */
 export const LanguageVoiceSchema: GenMessage<LanguageVoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 25);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * Start of the user's speech.
@@ -1246,7 +1379,7 @@ export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
  * Use `create(SpeechStartedSchema)` to create a new message.
  */
 export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 26);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * End of the user's speech.
@@ -1267,7 +1400,7 @@ export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
  * Use `create(SpeechStoppedSchema)` to create a new message.
  */
 export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * Partial transcript of the user's current turn.
@@ -1295,7 +1428,7 @@ export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> &
  * Use `create(PartialTranscriptSchema)` to create a new message.
  */
 export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * Final transcript of a user turn.
@@ -1358,7 +1491,7 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  * Use `create(FinalTranscriptSchema)` to create a new message.
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * A transcribed word with its timestamps.
@@ -1400,7 +1533,7 @@ export type Word = Message<"anchor.session.v1.Word"> & {
  * Use `create(WordSchema)` to create a new message.
  */
 export const WordSchema: GenMessage<Word> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * Probability from one part of a composite predictor.
@@ -1428,7 +1561,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it.
@@ -1498,7 +1631,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * The user's turn is over.
@@ -1533,7 +1666,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * The anchor starts to answer.
@@ -1562,7 +1695,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * The passages of the knowledge folder that a reply is taken from.
@@ -1590,7 +1723,7 @@ export type ReplySources = Message<"anchor.session.v1.ReplySources"> & {
  * Use `create(ReplySourcesSchema)` to create a new message.
  */
 export const ReplySourcesSchema: GenMessage<ReplySources> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * A passage of the knowledge folder.
@@ -1632,7 +1765,7 @@ export type ReplySource = Message<"anchor.session.v1.ReplySource"> & {
  * Use `create(ReplySourceSchema)` to create a new message.
  */
 export const ReplySourceSchema: GenMessage<ReplySource> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * Next part of the reply's text.
@@ -1660,7 +1793,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * Position of the audio frames that follow.
@@ -1688,7 +1821,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * A run of the reply's audio.
@@ -1709,7 +1842,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * Position of a span of the reply's text in the reply's audio.
@@ -1751,7 +1884,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * Pauses playback of a reply.
@@ -1772,7 +1905,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * Resumes playback of a reply.
@@ -1793,7 +1926,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * Stops playback of a reply and discards its audio.
@@ -1814,7 +1947,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
@@ -1850,7 +1983,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * All audio of a reply has been sent.
@@ -1878,7 +2011,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * A reply is over.
@@ -1928,7 +2061,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * When and by whom a turn was spoken. Sent before its reply starts, and again when that is over; the later message
@@ -2006,7 +2139,7 @@ export type TurnSpoken = Message<"anchor.session.v1.TurnSpoken"> & {
  * Use `create(TurnSpokenSchema)` to create a new message.
  */
 export const TurnSpokenSchema: GenMessage<TurnSpoken> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * A turn as stored: what the user said, and of the reply what was heard. A later message for the same turn replaces it.
@@ -2034,7 +2167,7 @@ export type TurnSaved = Message<"anchor.session.v1.TurnSaved"> & {
  * Use `create(TurnSavedSchema)` to create a new message.
  */
 export const TurnSavedSchema: GenMessage<TurnSaved> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * A reply failed.
@@ -2069,11 +2202,11 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
- * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
- * they occur; a stage that did not occur is absent.
+ * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, or, of a written turn,
+ * after its commit, in the order in which they occur; a stage that has not occurred is absent.
  *
  * @generated from message anchor.session.v1.LatencyWaterfall
  */
@@ -2086,7 +2219,8 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
   turnId: number;
 
   /**
-   * End of the user's speech, in milliseconds on the audio clock.
+   * End of the user's speech, in milliseconds on the audio clock: `at_ms` of the `turn_end_predicted` that explains the
+   * wait. 0 for a written turn.
    *
    * @generated from field: uint32 speech_end_ms = 2;
    */
@@ -2161,7 +2295,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 50);
+  messageDesc(file_anchor_session_v1_session, 53);
 
 /**
  * Health of the system.
@@ -2197,7 +2331,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 51);
+  messageDesc(file_anchor_session_v1_session, 54);
 
 /**
  * A capability that is reduced or switched off at present.
@@ -2225,7 +2359,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 52);
+  messageDesc(file_anchor_session_v1_session, 55);
 
 /**
  * Status of one service.
@@ -2271,7 +2405,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
   /**
    * Languages that the engine understands or speaks, ISO 639-1; empty when unknown, and for an engine without languages.
    *
-   * @generated from field: repeated string languages = 26;
+   * @generated from field: repeated string languages = 6;
    */
   languages: string[];
 };
@@ -2281,7 +2415,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 53);
+  messageDesc(file_anchor_session_v1_session, 56);
 
 /**
  * Summary of the GPUs.
@@ -2344,7 +2478,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 54);
+  messageDesc(file_anchor_session_v1_session, 57);
 
 /**
  * GPU memory held by one service.
@@ -2386,7 +2520,7 @@ export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
  * Use `create(GpuServiceMemorySchema)` to create a new message.
  */
 export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 55);
+  messageDesc(file_anchor_session_v1_session, 58);
 
 /**
  * Current settings of the session.
@@ -2428,6 +2562,13 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
    * @generated from field: anchor.session.v1.Style style = 5;
    */
   style?: Style | undefined;
+
+  /**
+   * What stops a reply when the user speaks over it.
+   *
+   * @generated from field: anchor.session.v1.BargeIn barge_in = 6;
+   */
+  bargeIn?: BargeIn | undefined;
 };
 
 /**
@@ -2435,7 +2576,36 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 56);
+  messageDesc(file_anchor_session_v1_session, 59);
+
+/**
+ * What stops a reply when the user speaks over it, as in `set_barge_in`; for an absent field the server's default
+ * applies.
+ *
+ * @generated from message anchor.session.v1.BargeIn
+ */
+export type BargeIn = Message<"anchor.session.v1.BargeIn"> & {
+  /**
+   * Length of the speech that stops the reply, with or without words, in milliseconds.
+   *
+   * @generated from field: optional uint32 stop_ms = 1;
+   */
+  stopMs?: number | undefined;
+
+  /**
+   * The fewest words that stop it.
+   *
+   * @generated from field: optional uint32 min_words = 2;
+   */
+  minWords?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.BargeIn.
+ * Use `create(BargeInSchema)` to create a new message.
+ */
+export const BargeInSchema: GenMessage<BargeIn> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 60);
 
 /**
  * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
@@ -2477,7 +2647,7 @@ export type Style = Message<"anchor.session.v1.Style"> & {
  * Use `create(StyleSchema)` to create a new message.
  */
 export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 57);
+  messageDesc(file_anchor_session_v1_session, 61);
 
 /**
  * A service or a capability is impaired, or has recovered. The session continues in both cases. After
@@ -2514,7 +2684,7 @@ export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
  * Use `create(ServiceNoticeSchema)` to create a new message.
  */
 export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 58);
+  messageDesc(file_anchor_session_v1_session, 62);
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
@@ -2558,7 +2728,57 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 59);
+  messageDesc(file_anchor_session_v1_session, 63);
+
+/**
+ * Probability of speech at one moment, from voice activity detection. Not sent with manual turn detection, nor while
+ * vad-service is away.
+ *
+ * @generated from message anchor.session.v1.SpeechActivity
+ */
+export type SpeechActivity = Message<"anchor.session.v1.SpeechActivity"> & {
+  /**
+   * End of the analysed audio, in milliseconds on the audio clock.
+   *
+   * @generated from field: uint32 at_ms = 1;
+   */
+  atMs: number;
+
+  /**
+   * Probability of speech, 0 to 1.
+   *
+   * @generated from field: float probability = 2;
+   */
+  probability: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.SpeechActivity.
+ * Use `create(SpeechActivitySchema)` to create a new message.
+ */
+export const SpeechActivitySchema: GenMessage<SpeechActivity> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 64);
+
+/**
+ * The answer to a `ping`.
+ *
+ * @generated from message anchor.session.v1.Pong
+ */
+export type Pong = Message<"anchor.session.v1.Pong"> & {
+  /**
+   * The number of the `ping`.
+   *
+   * @generated from field: uint32 ping_id = 1;
+   */
+  pingId: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.Pong.
+ * Use `create(PongSchema)` to create a new message.
+ */
+export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 65);
 
 /**
  * Whether the user may speak now: as many people speak at a time as the machine can answer, and others wait in a queue.
@@ -2594,7 +2814,7 @@ export type Admission = Message<"anchor.session.v1.Admission"> & {
  * Use `create(AdmissionSchema)` to create a new message.
  */
 export const AdmissionSchema: GenMessage<Admission> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 60);
+  messageDesc(file_anchor_session_v1_session, 66);
 
 /**
  * The session is over; reports the reason.
@@ -2622,7 +2842,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 61);
+  messageDesc(file_anchor_session_v1_session, 67);
 
 /**
  * How the end of the user's turn is detected.
