@@ -22,11 +22,11 @@ _PREDICTIONS_S = 0.09
 _SESSION_CORES = 0.03
 # The same of a session whose user is silent: its microphone is still listened to (measured with thirty of them).
 _IDLE_CORES = 0.0105
-# The share of the cores, or of the slots of an engine, that may be busy. Beyond it, work waits for the work of others for
+# The share of the cores, or of the slots of an engine, that may be busy. Beyond it, work waits for others for
 # longer than it takes.
 _UTILISATION = 0.75
-# The share of the cores for work that somebody waits for. Callers ask at the same moment, and the last of them waits for
-# the work of all: with a third (10 callers on two cores), p95 was 1.5 to 2.5 s, with a quarter 1.0 to 1.3 s
+# The share of the cores for work that callers wait for. They ask at the same moment, and the last of them waits for the
+# work of all: with a third (10 callers on two cores), p95 was 1.5 to 2.5 s, with a quarter 1.0 to 1.3 s
 # (`make bench-overload`).
 _AWAITED_UTILISATION = 0.25
 
