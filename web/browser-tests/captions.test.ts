@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPage } from "./browser";
 import { type Mesh, PROJECT, RUN, startMesh } from "./mesh";
+import { openMonitor } from "./monitor";
 import { question, silence, writeMicrophone } from "./recordings";
 import { receivedMessages, sendMessage, waitForMessage, waitForPlayback } from "./tap_queries";
 
@@ -173,6 +174,7 @@ test("the export is right after a reload and a change of the persona", async () 
   expect(first).not.toBe(second);
   expect(await page.locator(".said-anchor .words").first().getAttribute("lang")).toBe("en");
 
+  await openMonitor(page);
   const vtt = await saved(page, "WebVTT: save the transcript");
   const srt = await saved(page, "SRT: save the transcript");
   const json = await saved(page, "JSON: save the transcript");
@@ -278,6 +280,7 @@ test("both sides are recorded in files that fit the subtitles", async () => {
   page.setDefaultTimeout(30_000);
   await waitForMessage(page, "session_started");
   expect(await page.getByRole("group", { name: "Recording is on" }).count()).toBe(0);
+  await openMonitor(page);
   await page.getByRole("button", { name: "Record both sides" }).click();
   const sign = page.getByRole("group", { name: "Recording is on" });
   await sign.waitFor();
@@ -315,6 +318,7 @@ test("both sides are recorded in files that fit the subtitles", async () => {
 test("a page with nothing but the captions follows the conversation and connects again by itself", async () => {
   const { page, context, link } = await openPage(mesh.port, { allowedErrors: /WebSocket connection|net::ERR_/ });
   await waitForMessage(page, "session_started");
+  await openMonitor(page);
   await page.getByRole("button", { name: "Get its address" }).click();
   const address = await page.getByRole("textbox", { name: "Address of the caption page" }).inputValue();
   expect(address).toMatch(/\/captions\.html#key=watch_[\w-]{43}$/);

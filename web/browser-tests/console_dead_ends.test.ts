@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
 import { openPage } from "./browser";
+import { openMonitor } from "./monitor";
 import { waitForMessage, waitForPlayback } from "./tap_queries";
 
 const port = inject("meshPort");
@@ -29,6 +30,7 @@ test("a conversation that the server forgets stays on the page, and a new one be
   await sendText(page, "How long does the ferry take?");
   await waitForPlayback(page, 0.5);
   await expect.poll(() => page.locator(".now").count()).toBe(1);
+  await openMonitor(page);
   await expect.poll(() => page.locator(".health-ready").count()).toBeGreaterThan(3);
 
   link.disconnect();

@@ -2,6 +2,7 @@
 import { expect, inject, test } from "vitest";
 import { openPage } from "./browser";
 import { PROJECT } from "./mesh";
+import { openMonitor } from "./monitor";
 import { question, silence, writeMicrophone } from "./recordings";
 import { interruptedReply, waitForMessage, waitForPlayback } from "./tap_queries";
 
@@ -18,6 +19,7 @@ test("a reply after a barge-in, on a desktop", async () => {
     silence(60),
   );
   const { page } = await openPage(port, { microphone });
+  await openMonitor(page);
   await page.getByRole("button", { name: "Talk", exact: true }).click();
   await expect.poll(() => interruptedReply(page)).not.toBeNull();
   const heard = page.locator(".turn").last().locator(".heard");

@@ -103,7 +103,7 @@ def test_capacity_for_callers_is_explained(settings: MeshSettings, monkeypatch: 
     write(settings, whisper_base=EngineSpeed(0.1517, 0.0312), hibari=EngineSpeed(0.0237, 0.0155))
     (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
     assert choice.startswith(
-        "choice: admission: 15 people may speak at a time, limited by cores (cores 15, stt_streams "
+        "choice: admission: 8 people may speak at a time, limited by cores (cores 8, stt_streams "
     )
     monkeypatch.setenv("ORCHESTRATOR_MAX_SPEAKERS", "3")
     (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
