@@ -102,9 +102,7 @@ def test_capacity_for_callers_is_explained(settings: MeshSettings, monkeypatch: 
     monkeypatch.setattr("anchor_cli.doctor.profile_checks.read_resources", lambda: RESOURCES)
     write(settings, whisper_base=EngineSpeed(0.1517, 0.0312), hibari=EngineSpeed(0.0237, 0.0155))
     (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
-    assert choice.startswith(
-        "choice: admission: 8 people may speak at a time, limited by cores (cores 8, stt_streams "
-    )
+    assert choice.startswith("choice: admission: 8 people may speak at a time, limited by cores (cores 8, stt_streams ")
     monkeypatch.setenv("ORCHESTRATOR_MAX_SPEAKERS", "3")
     (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
     assert choice == "choice: admission: 3 people may speak at a time, limited by setting (setting 3)"
