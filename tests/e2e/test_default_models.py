@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import urllib.request
@@ -33,28 +34,22 @@ def health(port: int, path: str = "health") -> dict[str, Any]:
         return json.load(response)
 
 
-# People who speak to the mesh at a time.
-SPEAKERS = 3
-
-
 async def ask_all(mesh: RunningMesh, clips: Sequence[bytes]) -> Sequence[tuple[TurnResult, Sequence[ServerEvent]]]:
     """Play each clip in a conversation of its own, in which no language is named; return the turns and all events."""
-    speakers = asyncio.Semaphore(SPEAKERS)
-
-    async def ask(clip: bytes) -> tuple[TurnResult, Sequence[ServerEvent]]:
-        async with speakers, open_session(mesh.url) as talk:
-            return await run_turn(talk, clip, listen_s=0.2), talk.events
-
-    async with asyncio.TaskGroup() as group:
-        asking = [group.create_task(ask(clip)) for clip in clips]
-    return [task.result() for task in asking]
+    asked: list[tuple[TurnResult, Sequence[ServerEvent]]] = []
+    for clip in clips:
+        async with open_session(mesh.url) as talk:
+            asked.append((await run_turn(talk, clip, listen_s=0.2), talk.events))
+    return asked
 
 
-async def test_every_shipped_question_is_understood_and_answered(default_mesh, questions, topic_of) -> None:
+async def test_shipped_questions_are_understood_and_answered(default_mesh, questions, topic_of) -> None:
+    # `make test QUESTIONS=all` asks all sixteen.
+    chosen = questions if os.environ.get("QUESTIONS") == "all" else questions[::4]
     wrong_topics: list[str] = []
     spoken, misheard = 0, 0
-    asked = await ask_all(default_mesh, [load_clip(question.path) for question in questions])
-    for question, (turn, _) in zip(questions, asked, strict=True):
+    asked = await ask_all(default_mesh, [load_clip(question.path) for question in chosen])
+    for question, (turn, _) in zip(chosen, asked, strict=True):
         spoken += len(words(question.text))
         misheard += len(set(words(question.text)) ^ set(words(turn.transcript)))
         if topic_of(turn.reply.text) != question.topic:
