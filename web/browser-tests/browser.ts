@@ -4,6 +4,9 @@ import { afterEach, expect } from "vitest";
 import { NetworkLink } from "./network_link";
 import { installTaps, TAP_PATH } from "./taps";
 
+/** Whether to run the cases that differ from another one in size, colours or device only: `BROWSER=all`. */
+export const EVERY_CASE = process.env["BROWSER"] === "all";
+
 export interface PageOptions {
   /** WAV file that the microphone plays once; Chromium's beeps when absent. */
   microphone?: string;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, inject, test } from "vitest";
 import { violations } from "./axe";
-import { openPage } from "./browser";
+import { EVERY_CASE, openPage } from "./browser";
 import { PROJECT, RUN } from "./mesh";
 import { question, silence, writeMicrophone } from "./recordings";
 import { waitForMessage, waitForPlayback } from "./tap_queries";
@@ -37,13 +37,12 @@ test.for(SCHEMES)("the console is accessible in %s colours", async (colorScheme)
 });
 
 type Look = readonly [size: keyof typeof SIZES, scheme: (typeof SCHEMES)[number]];
-const LOOKS: readonly Look[] =
-  process.env["BROWSER"] === "all"
-    ? Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme): Look => [size as keyof typeof SIZES, scheme]))
-    : [
-        ["phone", "light"],
-        ["desktop", "dark"],
-      ];
+const LOOKS: readonly Look[] = EVERY_CASE
+  ? Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme): Look => [size as keyof typeof SIZES, scheme]))
+  : [
+      ["phone", "light"],
+      ["desktop", "dark"],
+    ];
 
 test.for(LOOKS)("the console fits a %s in %s colours after a spoken turn", async ([size, colorScheme]) => {
   const wav = writeMicrophone("one-question", silence(0.5), question("demo"), silence(40));

@@ -1,7 +1,7 @@
 /** Audio of a conversation on the client library's example page. */
 import { readFileSync } from "node:fs";
 import { expect, inject, test } from "vitest";
-import { openPage } from "./browser";
+import { EVERY_CASE, openPage } from "./browser";
 import { report } from "./measurements";
 import { PROJECT } from "./mesh";
 import { question, silence, writeMicrophone } from "./recordings";
@@ -18,25 +18,28 @@ import {
 const FADE_AND_RENDERING_MS = 250;
 const port = inject("examplePort");
 
-test.for([48_000, 44_100])("a spoken turn plays as it was sent, on a %d Hz device", async (deviceHz) => {
-  const wav = writeMicrophone("one-question", silence(1), question("demo"), silence(40));
-  const { page } = await openPage(port, { microphone: wav, deviceHz });
-  await page.getByRole("button", { name: "Talk" }).click();
-  await waitForMessage(page, "turn_committed");
-  await waitForPlayback(page, 3);
-  const captions = page.getByRole("list", { name: "Captions" }).getByRole("listitem");
-  expect(await captions.count()).toBe(2);
-  const weather = readFileSync(`${PROJECT}content/knowledge/weekend-weather.md`, "utf-8").replace(/\s+/g, " ");
-  const reply = (await captions.nth(1).textContent()) ?? "";
-  const quoted = reply.split(/(?<=\.) /).filter((sentence) => weather.includes(sentence));
-  expect(quoted.length).toBeGreaterThan(0);
-  const { samples, difference, broken } = await comparePlayback(page);
-  expect(samples).toBeGreaterThan(2.5 * 24_000);
-  expect(difference).toBeLessThan(0.0001);
-  expect(broken).toBe(0);
-  expect(await page.evaluate(() => window.taps.microphone.rateHz)).toBe(deviceHz);
-  expect(await receivedMessages(page, "error")).toEqual([]);
-});
+test.for(EVERY_CASE ? [48_000, 44_100] : [44_100])(
+  "a spoken turn plays as it was sent, on a %d Hz device",
+  async (deviceHz) => {
+    const wav = writeMicrophone("one-question", silence(1), question("demo"), silence(40));
+    const { page } = await openPage(port, { microphone: wav, deviceHz });
+    await page.getByRole("button", { name: "Talk" }).click();
+    await waitForMessage(page, "turn_committed");
+    await waitForPlayback(page, 3);
+    const captions = page.getByRole("list", { name: "Captions" }).getByRole("listitem");
+    expect(await captions.count()).toBe(2);
+    const weather = readFileSync(`${PROJECT}content/knowledge/weekend-weather.md`, "utf-8").replace(/\s+/g, " ");
+    const reply = (await captions.nth(1).textContent()) ?? "";
+    const quoted = reply.split(/(?<=\.) /).filter((sentence) => weather.includes(sentence));
+    expect(quoted.length).toBeGreaterThan(0);
+    const { samples, difference, broken } = await comparePlayback(page);
+    expect(samples).toBeGreaterThan(2.5 * 24_000);
+    expect(difference).toBeLessThan(0.0001);
+    expect(broken).toBe(0);
+    expect(await page.evaluate(() => window.taps.microphone.rateHz)).toBe(deviceHz);
+    expect(await receivedMessages(page, "error")).toEqual([]);
+  },
+);
 
 test("barge-in silences the speaker and gets a reply", async () => {
   const wav = writeMicrophone("barge-in", silence(1), question("demo"), silence(5), question("ferry"), silence(40));
