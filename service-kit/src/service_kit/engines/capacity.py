@@ -26,8 +26,7 @@ _IDLE_CORES = 0.0105
 # longer than it takes.
 _UTILISATION = 0.75
 # The share of the cores for work that callers wait for. They ask at the same moment, and the last of them waits for the
-# work of all: with a third (10 callers on two cores), p95 was 1.5 to 2.5 s, with a quarter 1.0 to 1.3 s
-# (`make bench-overload`).
+# work of all. Measured in docs/latency.md, "Overload".
 _AWAITED_UTILISATION = 0.25
 
 
