@@ -1,6 +1,6 @@
 import type { CaptionContrast, CaptionSize, Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
-import { SelectField } from "./SettingsDialog";
+import { SelectField } from "./SelectField";
 
 const SIZES: readonly { value: CaptionSize; name: string }[] = [
   { value: "normal", name: "Normal" },

@@ -9,13 +9,13 @@ import {
   choosePersona,
   chooseVoice,
   languageOptions,
-  type Option,
   personaOptions,
   voiceOptions,
 } from "../talk_choices";
 import { VoiceApi } from "../voice_api";
 import { CaptionSettings } from "./CaptionSettings";
 import { Dialog } from "./Dialog";
+import { SelectField } from "./SelectField";
 import { SoundSettings } from "./SoundSettings";
 import { StyleSettings } from "./StyleSettings";
 import { VoiceDialog } from "./VoiceDialog";
@@ -133,35 +133,5 @@ function SpeakerSettings({
         }}
       />
     </>
-  );
-}
-
-interface SelectFieldProps {
-  name: string;
-  value: string;
-  options: readonly Option[];
-  hint?: string | undefined;
-  onChoose: (value: string) => void;
-}
-
-export function SelectField({ name, value, options, hint, onChoose }: SelectFieldProps) {
-  return (
-    <label class="field">
-      <span class="field-name">{name}</span>
-      <select
-        aria-label={name}
-        value={value}
-        onChange={(change) => {
-          onChoose(change.currentTarget.value);
-        }}
-      >
-        {options.map((option) => (
-          <option key={option.value} value={option.value} lang={option.lang} selected={option.value === value}>
-            {option.name}
-          </option>
-        ))}
-      </select>
-      {hint && <span class="hint">{hint}</span>}
-    </label>
   );
 }

@@ -3,7 +3,7 @@ import type { Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
 import { useDevices } from "../use_devices";
 import { DeviceCheck } from "./DeviceCheck";
-import { SelectField } from "./SettingsDialog";
+import { SelectField } from "./SelectField";
 
 interface SoundSettingsProps {
   store: ConsoleStore;

@@ -17,6 +17,7 @@ import { VoiceApi, VoiceApiError } from "../voice_api";
 import { playAudio } from "../voice_recording";
 import { voiceSample } from "../voice_sample";
 import { SpeakerIcon } from "./icons";
+import { OptionSelect } from "./SelectField";
 
 /** Persona, voice and language beside the microphone, with a sample of the voice. */
 export function TalkChoices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
@@ -24,15 +25,18 @@ export function TalkChoices({ store, conversation }: { store: ConsoleStore; conv
   if (!choices || !settings) return null;
   const isOpen = connection.state === "open";
   const chip = (name: string, value: string, options: readonly Option[], choose: Choose) => (
-    <Chip
-      name={name}
-      value={value}
-      options={options}
-      disabled={!isOpen}
-      onChoose={(chosen) => {
-        choose(store, chosen);
-      }}
-    />
+    <label class="chip">
+      <span class="chip-name">{name}</span>
+      <OptionSelect
+        name={name}
+        value={value}
+        options={options}
+        disabled={!isOpen}
+        onChoose={(chosen) => {
+          choose(store, chosen);
+        }}
+      />
+    </label>
   );
   return (
     <div class="chips" role="group" aria-label="Who speaks, and in which language">
@@ -51,36 +55,6 @@ function namedDefault(conversation: Conversation, options: readonly Option[]): O
   const voice = conversation.settings?.voice === "" ? speakingVoice(conversation) : undefined;
   return options.map((option) =>
     option.value === "" && voice ? { value: "", name: `${voice.name || voice.id} · default` } : option,
-  );
-}
-
-interface ChipProps {
-  name: string;
-  value: string;
-  options: readonly Option[];
-  disabled: boolean;
-  onChoose: (value: string) => void;
-}
-
-function Chip({ name, value, options, disabled, onChoose }: ChipProps) {
-  return (
-    <label class="chip">
-      <span class="chip-name">{name}</span>
-      <select
-        aria-label={name}
-        value={value}
-        disabled={disabled}
-        onChange={(change) => {
-          onChoose(change.currentTarget.value);
-        }}
-      >
-        {options.map((option) => (
-          <option key={option.value} value={option.value} lang={option.lang} selected={option.value === value}>
-            {option.name}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

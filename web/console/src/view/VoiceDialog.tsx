@@ -5,7 +5,7 @@ import type { ConsoleStore } from "../store";
 import { type Voice, type VoiceApi, VoiceApiError, type VoiceList } from "../voice_api";
 import { playAudio } from "../voice_recording";
 import { Dialog } from "./Dialog";
-import { SelectField } from "./SettingsDialog";
+import { SelectField } from "./SelectField";
 import { type Recorded, VoiceRecording } from "./VoiceRecording";
 
 interface VoiceDialogProps {

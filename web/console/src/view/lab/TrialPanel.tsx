@@ -13,7 +13,7 @@ import {
 import type { Turn } from "../../turn";
 import { useStore } from "../../use_store";
 import { LatencyTable } from "../LatencyTable";
-import { SelectField } from "../SettingsDialog";
+import { SelectField } from "../SelectField";
 import type { DrawerContentProps } from "./Drawer";
 
 /** Two settings of turn-taking to try, and the figures of the turns that were spoken under each. */
