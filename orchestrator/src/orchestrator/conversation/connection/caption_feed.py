@@ -28,11 +28,11 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
     TurnSpoken,
 )
+from orchestrator.conversation.model.events import is_stop
 
 MAX_WATCHERS = 8
 # The turn being answered, the open turn, and the one before.
 _TURNS = 3
-_STOPPING = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class CaptionFeed:
                 if message.replaces_turn_id is not None:
                     self._remove(message.replaces_turn_id)
                 self._update(message.turn_id, user_text=message.text, user_final=True)
-            case BargeInSettled() if message.verdict not in _STOPPING:
+            case BargeInSettled() if not is_stop(message.verdict):
                 self._remove(message.turn_id)
                 if message.verdict is BargeInVerdict.BARGE_IN_VERDICT_CONTINUATION:
                     # The reply is withdrawn, and its turn goes on.

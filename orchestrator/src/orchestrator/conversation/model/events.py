@@ -29,6 +29,13 @@ from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecisi
 from orchestrator.conversation.model.conversation import Preference
 from orchestrator.conversation.model.ports import PlaceStatus, Transcript, TurnEndPredicted, VadEvent
 
+_STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
+
+
+def is_stop(verdict: BargeInVerdict) -> bool:
+    """Whether a verdict stops the reply."""
+    return verdict in _STOPS
+
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:

@@ -42,7 +42,6 @@ from orchestrator.conversation.messages.client import (
     TurnDetection,
 )
 from orchestrator.conversation.messages.server import (
-    BargeInVerdict,
     Error,
     Pong,
     ServiceNotice,
@@ -99,7 +98,6 @@ log = logging.getLogger(__name__)
 # The code and message of a session that ends with its process.
 MOVING = ("session.moving", "the anchor restarts or moves; reconnect with the ticket")
 # The verdicts after which the sound over a reply is a turn of its own.
-_STOPPING = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 
 
 class Session:
@@ -497,7 +495,7 @@ class Session:
                 self._loop.call_later(max(0.0, delay_s), self._event_queue.put_nowait, TimerFired(action.at_ms))
             case do.AnnounceBargeIn():
                 self._active_reply.on_barge_in_settled(action)
-                if action.verdict not in _STOPPING:
+                if not do.is_stop(action.verdict):
                     # No turn follows from the sound.
                     self._conversation.remove_turn(action.turn_id)
             case do.AnnouncePartial():

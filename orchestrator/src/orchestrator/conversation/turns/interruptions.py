@@ -5,18 +5,19 @@ from __future__ import annotations
 from orchestrator.conversation.echo.acoustic_echo import EchoEstimate
 from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
 from orchestrator.conversation.messages.server import BargeInVerdict
-from orchestrator.conversation.model.events import Action, AnnounceBargeIn, PausePlayback, ResumePlayback, SetTimer
+from orchestrator.conversation.model.events import (
+    Action,
+    AnnounceBargeIn,
+    PausePlayback,
+    ResumePlayback,
+    SetTimer,
+    is_stop,
+)
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript
 from orchestrator.conversation.turns.barge_in import BargeInCandidate, BargeInThresholds, is_transcript_echo
 from orchestrator.conversation.turns.turn import Turn
 
-_STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 _CONTINUATION = BargeInVerdict.BARGE_IN_VERDICT_CONTINUATION
-
-
-def is_stop(verdict: BargeInVerdict) -> bool:
-    """Whether a verdict stops the reply."""
-    return verdict in _STOPS
 
 
 class Interruptions:

@@ -20,7 +20,7 @@ from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, Playback
 from orchestrator.conversation.messages.client import EndTurn, Interrupt, Pause, Resume, SpeakAgain, TextInput
 from orchestrator.conversation.messages.server import BargeIn, BargeInVerdict
 from orchestrator.conversation.model import events as do
-from orchestrator.conversation.model.events import Action, PolicyEvent
+from orchestrator.conversation.model.events import Action, PolicyEvent, is_stop
 from orchestrator.conversation.model.ports import (
     FinalTranscript,
     PartialTranscript,
@@ -30,7 +30,7 @@ from orchestrator.conversation.model.ports import (
 )
 from orchestrator.conversation.turns.anchor_state import AnchorPhase, AnchorState
 from orchestrator.conversation.turns.dynamic_endpointing import DynamicEndpointing
-from orchestrator.conversation.turns.interruptions import Interruptions, is_stop
+from orchestrator.conversation.turns.interruptions import Interruptions
 from orchestrator.conversation.turns.turn import Turn, TurnIds, TurnRules
 
 
